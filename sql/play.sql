@@ -260,6 +260,99 @@ RESET client_min_messages;
 SELECT state, receipt FROM test.play_order;
 SELECT business_key, error FROM workflow.write_backs WHERE instance = :i;
 ROLLBACK;
+-- until what has failed works
+BEGIN;
+SELECT workflow.mock('play_pay');
+INSERT INTO test.play_order VALUES (1);
+SELECT count(*) FROM workflow.advance();
+SELECT workflow.complete(sn, '{"receipt": "r1"}') FROM test.play_order;
+SELECT workflow.now() AS t \gset
+SET LOCAL client_min_messages = error;
+SELECT at - :'t' AS at, event FROM workflow.advance('10 s');
+SELECT error FROM workflow.write_backs WHERE relation = 'test.play_order'::regclass;
+ALTER TABLE test.play_order DROP CONSTRAINT play_order_receipt_check;
+SELECT at - :'t' AS at, event FROM workflow.advance('10 s');
+SELECT state, receipt FROM test.play_order;
+ROLLBACK;
+
+-- messages that are kept until somebody waits, or until a process starts on them; not for longer than their ttl
+SELECT workflow.define('play: kept', '{ "steps": [
+  { "step": "nap", "wait": { "after": "1 day" } },
+  { "step": "w", "wait": { "message": "play kept", "key": "k" }, "save": { "got": "${$event.data}" } }] }');
+BEGIN;
+SELECT workflow.start('play: kept') AS i, workflow.start('play: kept') AS j \gset
+SELECT workflow.send_message('play kept', 'k', '1', ttl => '2 days'), workflow.send_message('play kept', 'k', '2', ttl => '1 hour'),
+  workflow.send_message('play kept', 'other', '3', ttl => '2 days');
+SELECT step, event FROM workflow.advance('1 hour');
+SELECT step, event FROM workflow.advance('1 day');
+SELECT test.ended(:i), test.at(:j);
+SELECT workflow.send_message('play kept', 'k', '4', ttl => '1 day', instance => :j);
+SELECT step, event FROM workflow.advance();
+SELECT test.ended(:j);
+-- what a savepoint has taken back is kept again
+SELECT workflow.send_message('play kept', 'k', '5', ttl => '2 days');
+SAVEPOINT s;
+SELECT workflow.start('play: kept') AS i \gset
+SELECT count(*) FROM workflow.advance('1 day');
+SELECT test.ended(:i);
+ROLLBACK TO s;
+SELECT workflow.start('play: kept') AS i \gset
+SELECT count(*) FROM workflow.advance('3 days');
+SELECT test.at(:i);
+ROLLBACK;
+-- what was kept before it is not its own
+SELECT workflow.send_message('play kept', 'k', '6', ttl => '2 days');
+BEGIN;
+SELECT workflow.start('play: kept') AS i \gset
+SELECT count(*) FROM workflow.advance('1 day');
+SELECT test.at(:i);
+SELECT workflow.send_message('play kept', 'k', '7');
+SELECT step, event FROM workflow.advance();
+SELECT test.ended(:i);
+ROLLBACK;
+SELECT workflow.withdraw_message(message) FROM workflow.messages WHERE name = 'play kept';
+-- one that starts an instance later on, since its business key is taken until then
+SELECT workflow.define('play: keyed', '{ "start_on": [{ "message": "play keyed", "business_key": "${$event.data.id}" }], "steps": [{ "step": "nap", "wait": { "after": "3 minutes" } }] }');
+SELECT workflow.define('play: keying', '{ "steps": [{ "step": "a", "send": { "message": "play keyed", "data": { "id": 1 }, "ttl": "1 hour" } }, { "step": "b", "send": { "message": "play keyed", "data": { "id": 1 }, "ttl": "1 hour" } }] }');
+BEGIN;
+SELECT workflow.start('play: keying') AS i \gset
+SELECT workflow.advance() \g /dev/null
+SELECT count(*) FROM workflow.instances WHERE process = 'play: keyed';
+SELECT workflow.advance('10 minutes') \g /dev/null
+SELECT status, count(*) FROM workflow.instances WHERE process = 'play: keyed' GROUP BY 1;
+ROLLBACK;
+
+-- asynchronous calls, and who is told
+SELECT workflow.define('play: async', '{ "steps": [
+  { "step": "ask", "http": { "server": "play_pay", "path": "/ask" } },
+  { "step": "w", "wait": true, "save": true }] }');
+BEGIN;
+SELECT workflow.mock('play_pay', 'GET', '/ask', '{"after": "3 s"}');
+SELECT workflow.mock('play_pay', 'POST', '/told');
+SELECT workflow.start('play: async', '{"a": 1}', mode => 'async', callback_url => 'http://127.0.0.1:9/v1/told') AS i \gset
+SELECT count(*) FROM workflow.instances WHERE instance = :i;
+SELECT workflow.start('play: child', business_key => 'b', mode => 'async') IS NULL AS j FROM generate_series(1, 2);
+SELECT workflow.send_signal('play go', mode => 'async');
+SELECT step, event FROM workflow.advance();
+SELECT call, state, error ->> 'sqlstate' AS error FROM workflow.operations ORDER BY operation DESC LIMIT 4;
+SELECT step, event FROM workflow.advance('10 s');
+SELECT path, headers ->> 'X-Workflow-Status' AS status, body FROM workflow.mocked_requests() WHERE method = 'POST';
+SELECT workflow.complete(test.waits(:i), '{"b": 2}', mode => 'async', callback_url => 'http://127.0.0.1:9/v1/told');
+SELECT test.at(:i);
+SELECT step, event FROM workflow.advance('10 s');
+SELECT test.ended(:i);
+SELECT path, headers ->> 'X-Workflow-Status' AS status, body FROM workflow.mocked_requests() WHERE method = 'POST';
+SELECT call, state, answer IN (:'i', 'true') AS answered, callback_state FROM workflow.operations WHERE instance = :i ORDER BY operation;
+ROLLBACK;
+-- those for instances that were there before are left alone
+SELECT workflow.start('play: child') AS other \gset
+BEGIN;
+SELECT workflow.cancel(:other, mode => 'async');
+SELECT count(*) FROM workflow.advance('1 day');
+SELECT state FROM workflow.operations WHERE instance = :other;
+SELECT test.at(:other);
+ROLLBACK;
+SELECT workflow.cancel(:other);
 
 -- a step of a worker
 SELECT workflow.define('play: real', '{ "steps": [
@@ -345,6 +438,16 @@ SELECT workflow.start('play: owned') AS i \gset
 SELECT step, event FROM workflow.advance();
 SELECT current_user, data FROM workflow.instances WHERE instance = :i;
 SELECT error ->> 'message' AS error FROM workflow.incidents WHERE instance = :i;
+ROLLBACK;
+-- what somebody has called asynchronously is his call, whoever plays it; what follows is for members
+SET ROLE play_caller;
+BEGIN;
+SELECT workflow.start('play: owned', mode => 'async') AS i \gset
+SELECT workflow.cancel(:i, mode => 'async');
+RESET ROLE;
+SET ROLE play_member;
+SELECT event FROM workflow.advance();
+SELECT call, role, error ->> 'sqlstate' AS error FROM workflow.operations WHERE instance = :i ORDER BY operation;
 ROLLBACK;
 -- to what is written to a table, its owner's members
 RESET ROLE;

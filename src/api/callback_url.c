@@ -17,6 +17,7 @@
 #include "http/server.h"
 #include "store/access.h"
 #include "store/audit.h"
+#include "store/played.h"
 #include "store/privilege.h"
 #include "store/report_row.h"
 
@@ -173,7 +174,7 @@ static void
 report_anew(const WfReportRow *row)
 {
 	wf_report_due_again(row);
-	wf_rest_deliver(row->instance, row->of_process, GetCurrentTimestamp());
+	wf_rest_deliver(row->instance, row->of_process, wf_now());
 }
 
 /*

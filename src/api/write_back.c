@@ -16,6 +16,7 @@
 #include "store/access.h"
 #include "store/attachment.h"
 #include "store/owed.h"
+#include "store/played.h"
 #include "store/privilege.h"
 #include "store/row.h"
 
@@ -38,7 +39,7 @@ report_not_attached(Oid relid)
 static bool
 make_due(const WfAttachment *attachments, int n, Oid caller, int64 *due)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = wf_now();
 	bool		owner = wf_class_ownercheck(attachments[0].relation, caller);
 	bool		any = false;
 

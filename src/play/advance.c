@@ -20,10 +20,12 @@
 #include "api/arguments.h"
 #include "engine/user_sql.h"
 #include "play/ask.h"
+#include "shmem/wakeups.h"
 #include "store/access.h"
 #include "store/broadcast.h"
 #include "store/delivery.h"
 #include "store/executor_work.h"
+#include "store/match.h"
 #include "store/played.h"
 #include "store/privilege.h"
 #include "store/query.h"
@@ -31,7 +33,9 @@
 #include "worker/delivery_kinds.h"
 #include "worker/failure.h"
 #include "worker/message_start.h"
+#include "worker/operation.h"
 #include "worker/order.h"
+#include "worker/rest.h"
 #include "worker/write_back.h"
 
 /* So many pieces are done in one call: a beat of ten milliseconds, and a year, are more than anybody waits for. */
@@ -50,6 +54,12 @@ typedef struct Play
 	Oid			   caller;
 	int			   member_of; /* process whose owner the caller is known to be; 0: none */
 	List		  *idle;	  /* of WfPlayable: visits that are due, with nothing to be done; until time moves on */
+	WfPlayable	  *found;	  /* what is due, in the order of time; in `turn` */
+	int			   nfound;
+	int			   at;	  /* so many of these were played, or are due no more */
+	bool		   fresh; /* nothing was played since they were found */
+	TimestampTz	   due;	  /* the first time at which something has come to be due since then */
+	MemoryContext  turn;
 	MemoryContext  context;
 } Play;
 
@@ -160,20 +170,44 @@ play_reply(Piece *piece)
 }
 
 static void
+play_call(Piece *piece)
+{
+	piece->told = wf_operation_play(&(WfDelivery){.id = piece->what.delivery, .instance = piece->what.instance});
+}
+
+static void
+play_start(Piece *piece)
+{
+	wf_start_deliver(&(WfDelivery){.id = piece->what.delivery, .attempt = piece->what.attempt}, 0);
+}
+
+/* What is posted is told by its request. */
+static void
+play_rest(Piece *piece)
+{
+	wf_rest_carry_out(&(WfDelivery){.id = piece->what.delivery,
+									.instance = piece->what.instance,
+									.attempt = piece->what.attempt},
+					  0);
+}
+
+static void
 play_order(Piece *piece)
 {
 	piece->told = pstrdup("order");
 	wf_order_carry_out(&(WfDelivery){.id = piece->what.delivery, .instance = piece->what.instance}, 0);
 }
 
-/* The first of those that stand in line. */
+/* The first of those that stand in line; it is so no more if an instance was suspended since it was found. */
 static void
-play_delivery(Piece *piece)
+play_delivery(const Play *play, Piece *piece)
 {
 	WfDelivery *waiting;
 	int			n = wf_deliveries_waiting(&piece->what.instance, 1, 1, MaxAllocSize, &waiting);
 	WfInstance *instance = wf_batch_instance(piece->batch, piece->what.instance);
 
+	if (n == 1 && waiting[0].id != piece->what.delivery && !play->fresh)
+		return;
 	if (n != 1 || waiting[0].id != piece->what.delivery)
 		elog(ERROR, "delivery " INT64_FORMAT " is not the first one of instance " INT64_FORMAT, piece->what.delivery,
 			 piece->what.instance);
@@ -250,48 +284,56 @@ static void
 play_write_back(Play *play, Piece *piece)
 {
 	Oid owner = wf_executor_queue_role(piece->what.queue);
+	int error;
 
 	if (OidIsValid(owner) && !has_privs_of_role(play->caller, owner))
 		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				errmsg("only members of the owner of an attached table may play what is written to it"),
 				errdetail("Its row is that of instance " INT64_FORMAT ", which this transaction has started.",
 						  piece->what.instance));
-	piece->told = pstrdup("write-back");
 	wf_store_leave(&play->access);
 	MemoryContextSwitchTo(piece->batch->context);
-	wf_write_back_play(&(WfDelivery){.id = piece->what.delivery,
-									 .instance = piece->what.instance,
-									 .due_at = piece->what.at},
-					   owner);
+	error = wf_write_back_play(&(WfDelivery){.id = piece->what.delivery,
+											 .instance = piece->what.instance,
+											 .attempt = piece->what.attempt,
+											 .due_at = piece->what.at},
+							   owner);
 	wf_store_enter(&play->access);
 	MemoryContextSwitchTo(piece->batch->context);
+	piece->told = error != 0 ? psprintf("write-back: %s", unpack_sql_state(error)) : pstrdup("write-back");
 }
 
 /* ---- a piece ---- */
 
 static void
-do_piece(Play *play, Piece *piece)
+do_delivery(Play *play, Piece *piece)
 {
-	if (piece->what.kind == WF_PLAY_DELIVERY)
+	switch (piece->what.kind)
 	{
-		if (piece->what.in_line)
-			play_delivery(piece);
-		else
-			play_order(piece);
-		return;
+		case WF_PLAY_CALL:
+			play_call(piece);
+			break;
+		case WF_PLAY_START:
+			play_start(piece);
+			break;
+		case WF_PLAY_REST:
+			play_rest(piece);
+			break;
+		case WF_PLAY_WRITE_BACK:
+			play_write_back(play, piece);
+			break;
+		default:
+			if (piece->what.in_line)
+				play_delivery(play, piece);
+			else
+				play_order(piece);
+			break;
 	}
-	if (piece->what.kind == WF_PLAY_REPLY)
-	{
-		play_reply(piece);
-		return;
-	}
-	if (piece->what.kind == WF_PLAY_WRITE_BACK)
-	{
-		play_write_back(play, piece);
-		return;
-	}
-	if (piece->visit == NULL)
-		return;
+}
+
+static void
+do_visit(Play *play, Piece *piece)
+{
 	switch (piece->what.kind)
 	{
 		case WF_PLAY_ALARM:
@@ -310,6 +352,17 @@ do_piece(Play *play, Piece *piece)
 			play_work(play, piece);
 			break;
 	}
+}
+
+static void
+do_piece(Play *play, Piece *piece)
+{
+	if (piece->what.kind == WF_PLAY_REPLY)
+		play_reply(piece);
+	else if (piece->what.delivery != 0)
+		do_delivery(play, piece);
+	else if (piece->visit != NULL)
+		do_visit(play, piece);
 }
 
 static void
@@ -352,9 +405,38 @@ note_idle(Play *play, const WfPlayable *what)
 static bool
 was_idle(const Piece *piece)
 {
-	return piece->visit != NULL && piece->what.kind >= WF_PLAY_ALARM && !piece->visit->ended &&
-		   !piece->visit->changed &&
+	return piece->visit != NULL && piece->what.kind != WF_PLAY_REPLY && piece->what.delivery == 0 &&
+		   !piece->visit->ended && !piece->visit->changed &&
 		   !(piece->what.kind == WF_PLAY_REQUEST && wf_script_under_way(piece->what.visit) != NULL);
+}
+
+static WfPlayKind
+kind_of_queue(const char *queue)
+{
+	if (strcmp(queue, WF_QUEUE_TIMER) == 0)
+		return WF_PLAY_CLOCK;
+	if (strcmp(queue, WF_QUEUE_MOVE) == 0)
+		return WF_PLAY_MOVE;
+	return strncmp(queue, WF_QUEUE_HTTP, strlen(WF_QUEUE_HTTP)) == 0 ? WF_PLAY_REQUEST : WF_PLAY_WORK;
+}
+
+/* What was found before others were played may have come about by them, or have ended. */
+static bool
+is_still_due(const Play *play, const Piece *piece)
+{
+	const WfVisit *visit = piece->visit;
+	TimestampTz	   now = piece->batch->now;
+
+	if (play->fresh || piece->what.kind == WF_PLAY_REPLY)
+		return true;
+	if (piece->what.delivery != 0)
+		return wf_play_is_there(piece->what.delivery);
+	if (visit == NULL || visit->ended || visit->suspended)
+		return false;
+	if (piece->what.kind == WF_PLAY_ALARM)
+		return wf_batch_next_timer(visit) != 0 && wf_batch_next_timer(visit) <= now;
+	return visit->queue != NULL && visit->due_at != 0 && visit->due_at <= now &&
+		   kind_of_queue(visit->queue) == piece->what.kind && wf_script_under_way(visit->id) == NULL;
 }
 
 /* Inside wf_store_enter. */
@@ -369,31 +451,18 @@ play_piece(Play *play, const WfPlayable *what)
 	if (wf_batch_instance(first, what->instance) != NULL)
 		require_member(play, wf_batch_instance(first, what->instance));
 	piece.step = piece.visit != NULL ? pstrdup(piece.visit->step) : NULL;
-	do_piece(play, &piece);
-	if (was_idle(&piece))
-		note_idle(play, what);
-	else if (piece.told != NULL)
-		put_piece(play, &piece);
+	if (is_still_due(play, &piece))
+	{
+		do_piece(play, &piece);
+		if (was_idle(&piece))
+			note_idle(play, what);
+		else if (piece.told != NULL)
+			put_piece(play, &piece);
+	}
 	wf_batch_flush(piece.batch);
 	if (piece.batch != first)
 		wf_batch_end(piece.batch);
 	wf_batch_end(first);
-}
-
-/* ---- what was sent, and is nobody's yet ---- */
-
-/* Signals, messages to many, and messages that start an instance. Returns false if there is nothing. */
-static bool
-play_sent(void)
-{
-	int64 start;
-
-	if (wf_broadcast_play())
-		return true;
-	start = wf_play_start();
-	if (start != 0)
-		wf_start_deliver(&(WfDelivery){.id = start}, 0);
-	return start != 0;
 }
 
 /* ---- all of them ---- */
@@ -415,18 +484,52 @@ idle_visits(const Play *play, bool alarms)
 	return wf_int64_array(visits, n);
 }
 
+/* Those that are played next; what was found before is forgotten. */
+static bool
+find_more(Play *play)
+{
+	MemoryContext old;
+
+	MemoryContextReset(play->turn);
+	old = MemoryContextSwitchTo(play->turn);
+	play->at = 0;
+	(void) wf_wakeups_first();
+	play->due = DT_NOEND;
+	play->nfound = wf_play_next(play->until,
+								&(WfPlayPassed){.in_flight = wf_script_in_flight(),
+												.due = idle_visits(play, false),
+												.alarms = idle_visits(play, true)},
+								&play->found);
+	MemoryContextSwitchTo(old);
+	return play->nfound > 0;
+}
+
+/* Is what was found next still what comes next? Of what is due now, the order does not matter. */
+static bool
+still_leads(Play *play)
+{
+	TimestampTz first = wf_wakeups_first();
+
+	if (play->at >= play->nfound)
+		return false;
+	play->due = Min(play->due, first);
+	return play->found[play->at].at <= wf_now() || (play->found[play->at].at < play->due && play->idle == NIL);
+}
+
 static bool
 find_next(Play *play, WfPlayable *next)
 {
 	const WfMocked *reply = wf_script_next_reply();
-	bool			found = wf_play_next(play->until,
-										 &(WfPlayPassed){.in_flight = wf_script_in_flight(),
-														 .due = idle_visits(play, false),
-														 .alarms = idle_visits(play, true)},
-										 next);
+	bool			found;
 
-	if (reply == NULL || reply->arrives > play->until || (found && next->at < reply->arrives))
+	play->fresh = !still_leads(play);
+	found = !play->fresh || find_more(play);
+	if (reply == NULL || reply->arrives > play->until || (found && play->found[play->at].at < reply->arrives))
+	{
+		if (found)
+			*next = play->found[play->at++];
 		return found;
+	}
 	*next = (WfPlayable){.kind = WF_PLAY_REPLY,
 						 .at = Max(reply->arrives, wf_now()),
 						 .instance = reply->instance,
@@ -434,35 +537,45 @@ find_next(Play *play, WfPlayable *next)
 	return true;
 }
 
+/* Inside wf_store_enter. What was sent, and is nobody's yet: signals, messages to many, and those that are kept. */
+static bool
+play_sent(const Play *play)
+{
+	bool moves_on = play->at >= play->nfound || play->found[play->at].at > wf_now();
+
+	return wf_broadcast_play() || (moves_on && wf_match_play());
+}
+
+static void
+move_on(Play *play, TimestampTz to)
+{
+	if (to <= wf_now())
+		return;
+	wf_play_advance(to);
+	list_free_deep(play->idle);
+	play->idle = NIL;
+}
+
 static bool
 play_next(Play *play)
 {
 	WfPlayable			 next;
 	ErrorContextCallback context = {.callback = describe_piece, .arg = &next, .previous = error_context_stack};
+	bool				 more;
 
 	CHECK_FOR_INTERRUPTS();
 	wf_store_enter(&play->access);
-	if (play_sent())
+	more = play_sent(play);
+	if (!more && find_next(play, &next))
 	{
-		wf_store_leave(&play->access);
-		return true;
+		move_on(play, next.at);
+		error_context_stack = &context;
+		play_piece(play, &next);
+		error_context_stack = context.previous;
+		more = true;
 	}
-	if (!find_next(play, &next))
-	{
-		wf_store_leave(&play->access);
-		return false;
-	}
-	if (next.at > wf_now())
-	{
-		wf_play_advance(next.at);
-		list_free_deep(play->idle);
-		play->idle = NIL;
-	}
-	error_context_stack = &context;
-	play_piece(play, &next);
-	error_context_stack = context.previous;
 	wf_store_leave(&play->access);
-	return true;
+	return more;
 }
 
 static void
@@ -529,6 +642,7 @@ workflow_advance(PG_FUNCTION_ARGS)
 	wf_play_stop_clock();
 	play.until = end_of_play(fcinfo);
 	play.context = CurrentMemoryContext;
+	play.turn = AllocSetContextCreate(play.context, "workflow turn", ALLOCSET_DEFAULT_SIZES);
 	wf_constraints_immediate(); /* what is deferred happens, as at a commit, before anything that follows from that */
 	playing = true;
 	PG_TRY();

@@ -18,8 +18,9 @@ CREATE FUNCTION workflow.advance(by interval DEFAULT '0',
     RETURNS SETOF record LANGUAGE c ROWS 10 AS 'MODULE_PATHNAME', 'workflow_advance';
 COMMENT ON FUNCTION workflow.advance(interval) IS
 'Plays in this transaction, without workers and without waiting, what becomes due by then in the instances that the
-  transaction itself has started, in the order of time. Shows what happened when to which visit. From then on the time
-  of the engine stands where it has come to, and the transaction can only be rolled back.
+  transaction itself has started, in the order of time, and what it has called asynchronously. Shows what happened when
+  to which visit. From then on the time of the engine stands where it has come to, and the transaction can only be
+  rolled back.
 by: how far, from workflow.now() on.
 Errors: 22004; 22023 what is negative; 42501 needs to be a member of the owner of each process and attached table;
   42704 a request to which no reply was made up; 54000 it does not come to an end; 55000 a worker, or what it plays,

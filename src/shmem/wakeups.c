@@ -59,10 +59,22 @@ register_wakeups_once(void)
 	registered = true;
 }
 
+static TimestampTz first_due = DT_NOEND; /* since wf_wakeups_first */
+
+TimestampTz
+wf_wakeups_first(void)
+{
+	TimestampTz first = first_due;
+
+	first_due = DT_NOEND;
+	return first;
+}
+
 void
 wf_wakeup_due(const char *queue, TimestampTz due_at)
 {
 	register_wakeups_once();
+	first_due = Min(first_due, due_at);
 	add_wakeup(&pending.wakeups, queue, due_at);
 	pending.any_due = true;
 }

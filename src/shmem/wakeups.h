@@ -29,6 +29,8 @@
 
 /* ---- wake-ups, from any backend, inside a transaction ---- */
 extern void wf_wakeup_due(const char *queue, TimestampTz due_at); /* a row of that queue has this due time */
+/* The first due time of which this process has said so since the last call; DT_NOEND: none. */
+extern TimestampTz wf_wakeups_first(void);
 /*
  * A message is kept, or somebody begins to wait for one, under this number; a signal, or a message to
  * all, is to be taken to those that wait for it.

@@ -12,12 +12,13 @@
 
 #include "shmem/wakeups.h"
 #include "store/kept.h"
+#include "store/played.h"
 #include "store/privilege.h"
 #include "store/query.h"
 
 #define PURGE_CHUNK "5000"
 
-#define KEPT "m.delivered_at IS NULL AND m.offered IS NULL AND m.expires_at > clock_timestamp()"
+#define KEPT(now) "m.delivered_at IS NULL AND m.offered IS NULL AND m.expires_at > " now
 
 /* ---- rows ---- */
 
@@ -67,14 +68,14 @@ static WfQuery q_delete_unless_locked = {
 	.argtypes = {INT8OID},
 };
 static WfQuery q_sender = {
-	.sql = "SELECT m.role, m.role_name FROM workflow_data.message m WHERE m.message = $1 AND " KEPT,
-	.nargs = 1,
-	.argtypes = {INT8OID},
+	.sql = "SELECT m.role, m.role_name FROM workflow_data.message m WHERE m.message = $1 AND " KEPT("$2"),
+	.nargs = 2,
+	.argtypes = {INT8OID, TIMESTAMPTZOID},
 };
 static WfQuery q_withdraw = {
-	.sql = "DELETE FROM workflow_data.message m WHERE m.message = $1 AND " KEPT,
-	.nargs = 1,
-	.argtypes = {INT8OID},
+	.sql = "DELETE FROM workflow_data.message m WHERE m.message = $1 AND " KEPT("$2"),
+	.nargs = 2,
+	.argtypes = {INT8OID, TIMESTAMPTZOID},
 };
 static WfQuery q_keep = {
 	.sql = "UPDATE workflow_data.message SET offered = NULL WHERE message = $1",
@@ -84,15 +85,15 @@ static WfQuery q_keep = {
 static WfQuery q_before = {
 	.sql =
 		"SELECT FROM workflow_data.message m WHERE m.name = $1 AND m.key = coalesce($2, '') AND m.keyed = ($2 IS NOT NULL) "
-		"AND m.role = $3 AND m.message <> $4 AND m.instance IS NULL AND " KEPT " LIMIT 1",
-	.nargs = 4,
-	.argtypes = {TEXTOID, TEXTOID, OIDOID, INT8OID},
+		"AND m.role = $3 AND m.message <> $4 AND m.instance IS NULL AND " KEPT("$5") " LIMIT 1",
+	.nargs = 5,
+	.argtypes = {TEXTOID, TEXTOID, OIDOID, INT8OID, TIMESTAMPTZOID},
 };
 static WfQuery q_before_of_instance = {
-	.sql = "SELECT FROM workflow_data.message m WHERE m.instance = $5 AND m.name = $1 AND m.key = coalesce($2, '') "
-		   "AND m.keyed = ($2 IS NOT NULL) AND m.role = $3 AND m.message <> $4 AND " KEPT " LIMIT 1",
-	.nargs = 5,
-	.argtypes = {TEXTOID, TEXTOID, OIDOID, INT8OID, INT8OID},
+	.sql = "SELECT FROM workflow_data.message m WHERE m.instance = $6 AND m.name = $1 AND m.key = coalesce($2, '') "
+		   "AND m.keyed = ($2 IS NOT NULL) AND m.role = $3 AND m.message <> $4 AND " KEPT("$5") " LIMIT 1",
+	.nargs = 6,
+	.argtypes = {TEXTOID, TEXTOID, OIDOID, INT8OID, TIMESTAMPTZOID, INT8OID},
 };
 
 /* Delete the row that is in the way of this message, if it need not be remembered any more. */
@@ -101,7 +102,7 @@ delete_outdated(const WfMessage *message)
 {
 	NameData role_name;
 	Datum	 values[4] = {CStringGetTextDatum(message->name), NameGetDatum(&role_name),
-						  CStringGetTextDatum(message->message_id), TimestampTzGetDatum(GetCurrentTimestamp())};
+						  CStringGetTextDatum(message->message_id), TimestampTzGetDatum(wf_now())};
 
 	namestrcpy(&role_name, message->role_name);
 	wf_query_run(&q_outdated, values, NULL);
@@ -142,6 +143,7 @@ wf_kept_add(WfMessage *message)
 			return false;
 	}
 	message->number = wf_result_int64(0, 1);
+	wf_play_message(message->number);
 	return true;
 }
 
@@ -183,7 +185,7 @@ wf_kept_delivered(const WfMessage *message)
 bool
 wf_kept_withdraw(int64 number, Oid role)
 {
-	Datum values[1] = {Int64GetDatum(number)};
+	Datum values[2] = {Int64GetDatum(number), TimestampTzGetDatum(wf_now())};
 	Oid	  sender;
 	bool  isnull;
 
@@ -211,11 +213,13 @@ wf_kept_refused(const WfMessage *message, TimestampTz now)
 bool
 wf_kept_before(const WfMessage *message)
 {
-	Datum values[5] = {CStringGetTextDatum(message->name),
+	Datum values[6] = {CStringGetTextDatum(message->name),
 					   message->key != NULL ? CStringGetTextDatum(message->key) : (Datum) 0,
-					   ObjectIdGetDatum(message->role), Int64GetDatum(message->number),
+					   ObjectIdGetDatum(message->role),
+					   Int64GetDatum(message->number),
+					   TimestampTzGetDatum(wf_now()),
 					   Int64GetDatum(message->instance)};
-	char  nulls[5] = {' ', message->key != NULL ? ' ' : 'n', ' ', ' ', ' '};
+	char  nulls[6] = {' ', message->key != NULL ? ' ' : 'n', ' ', ' ', ' ', ' '};
 
 	return wf_query_run(message->instance != 0 ? &q_before_of_instance : &q_before, values, nulls) > 0;
 }
@@ -227,9 +231,9 @@ wf_kept_before(const WfMessage *message)
  * key, or both none; those of one instance may leave it out.
  */
 #define A_MESSAGE "workflow_data.message m WHERE "
-#define FOR_ANY	  "m.name = s.name AND m.key = s.key AND m.keyed = s.keyed AND m.instance IS NULL AND " KEPT
+#define FOR_ANY	  "m.name = s.name AND m.key = s.key AND m.keyed = s.keyed AND m.instance IS NULL AND " KEPT("$3")
 #define FOR_INSTANCE \
-	"m.instance = s.instance AND m.name = s.name AND (NOT m.keyed OR s.keyed AND m.key = s.key) AND " KEPT
+	"m.instance = s.instance AND m.name = s.name AND (NOT m.keyed OR s.keyed AND m.key = s.key) AND " KEPT("$3")
 #define A_SUBSCRIPTION "(SELECT FROM workflow_data.subscription s WHERE NOT s.closed AND s.keyed = m.keyed AND "
 /* What is not to be looked up by an index is compared after an operator: an instance has few subscriptions. */
 #define A_SUBSCRIPTION_OF_INSTANCE \
@@ -243,16 +247,23 @@ static WfQuery q_count = {
 	.nargs = 1,
 	.argtypes = {INT4OID},
 };
+#define LOOK(of) \
+	"SELECT " HEADER ", w.wanted IS NOT NULL AND m.expires_at > $3 FROM (" \
+	"SELECT * FROM workflow_data.message WHERE " of " AND delivered_at IS NULL AND offered IS NULL " \
+	"ORDER BY message LIMIT $2) m LEFT JOIN LATERAL (SELECT true AS wanted FROM (" A_SUBSCRIPTION \
+	"m.instance IS NULL AND s.kind = 'message' AND s.name = m.name AND s.key = m.key LIMIT 1) " \
+	"UNION ALL (SELECT FROM workflow_data.message_start s WHERE m.instance IS NULL AND s.name = m.name " \
+	"AND s.key = m.key AND s.keyed = m.keyed LIMIT 1) " \
+	"UNION ALL " A_SUBSCRIPTION_OF_INSTANCE ") s LIMIT 1) w ON true ORDER BY m.message"
 static WfQuery q_look = {
-	.sql = "SELECT " HEADER ", w.wanted IS NOT NULL AND m.expires_at > clock_timestamp() FROM ("
-		   "SELECT * FROM workflow_data.message WHERE message >= $1 AND delivered_at IS NULL AND offered IS NULL "
-		   "ORDER BY message LIMIT $2) m LEFT JOIN LATERAL (SELECT true AS wanted FROM (" A_SUBSCRIPTION
-		   "m.instance IS NULL AND s.kind = 'message' AND s.name = m.name AND s.key = m.key LIMIT 1) "
-		   "UNION ALL (SELECT FROM workflow_data.message_start s WHERE m.instance IS NULL AND s.name = m.name "
-		   "AND s.key = m.key AND s.keyed = m.keyed LIMIT 1) "
-		   "UNION ALL " A_SUBSCRIPTION_OF_INSTANCE ") s LIMIT 1) w ON true ORDER BY m.message",
-	.nargs = 2,
-	.argtypes = {INT8OID, INT4OID},
+	.sql = LOOK("message >= $1"),
+	.nargs = 3,
+	.argtypes = {INT8OID, INT4OID, TIMESTAMPTZOID},
+};
+static WfQuery q_look_at = {
+	.sql = LOOK("message = ANY ($1)"),
+	.nargs = 3,
+	.argtypes = {INT8ARRAYOID, INT4OID, TIMESTAMPTZOID},
 };
 static WfQuery q_waiting = {
 	.sql = "SELECT s.subscription, k.is_kept IS NOT NULL FROM ("
@@ -260,12 +271,13 @@ static WfQuery q_waiting = {
 		   "LEFT JOIN LATERAL (SELECT true AS is_kept FROM (("
 		   "SELECT FROM " A_MESSAGE FOR_ANY " LIMIT 1) UNION ALL (SELECT FROM " A_MESSAGE FOR_INSTANCE " LIMIT 1)) m "
 		   "WHERE s.kind = 'message' AND NOT s.closed LIMIT 1) k ON true ORDER BY s.subscription",
-	.nargs = 2,
-	.argtypes = {INT8OID, INT4OID},
+	.nargs = 3,
+	.argtypes = {INT8OID, INT4OID, TIMESTAMPTZOID},
 };
-/* one index probe for each role, or two */
+/* one index probe for each role, or two; of some messages alone, if these are given */
 #define FIRST_OF_ROLE(matching, behind, columns) \
-	"(SELECT m.role, m.message FROM " A_MESSAGE matching behind " ORDER BY " columns ", m.role, m.message LIMIT 1)"
+	"(SELECT m.role, m.message FROM " A_MESSAGE matching behind \
+	" AND ($2 IS NULL OR m.message = ANY ($2)) ORDER BY " columns ", m.role, m.message LIMIT 1)"
 #define EACH_ROLE(name, matching, columns) \
 	name " (role, message) AS (SELECT f.* FROM s CROSS JOIN LATERAL " FIRST_OF_ROLE( \
 		matching, "", columns) " f UNION ALL SELECT f.* FROM " name \
@@ -278,20 +290,20 @@ static WfQuery q_firsts = {
 										"m.instance, m.name") " SELECT " HEADER
 															  ", true FROM (SELECT message FROM any_instance UNION ALL SELECT message FROM one_instance) f "
 															  "JOIN workflow_data.message m ON m.message = f.message ORDER BY m.message",
-	.nargs = 1,
-	.argtypes = {INT8OID},
+	.nargs = 3,
+	.argtypes = {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID},
 };
 static WfQuery q_take = {
 	.sql = "SELECT m.name, CASE WHEN m.keyed THEN m.key END, m.message_id, m.instance, m.to_all, m.role, m.role_name, "
 		   "m.sent_at, m.expires_at, m.remembered_until, m.steps, m.data FROM workflow_data.message m "
-		   "WHERE m.message = $1 AND " KEPT " FOR UPDATE SKIP LOCKED",
-	.nargs = 1,
-	.argtypes = {INT8OID},
+		   "WHERE m.message = $1 AND " KEPT("$2") " FOR UPDATE SKIP LOCKED",
+	.nargs = 2,
+	.argtypes = {INT8OID, TIMESTAMPTZOID},
 };
 static WfQuery q_is_kept = {
-	.sql = "SELECT FROM workflow_data.message m WHERE m.message = $1 AND " KEPT,
-	.nargs = 1,
-	.argtypes = {INT8OID},
+	.sql = "SELECT FROM workflow_data.message m WHERE m.message = $1 AND " KEPT("$2"),
+	.nargs = 2,
+	.argtypes = {INT8OID, TIMESTAMPTZOID},
 };
 
 int
@@ -326,7 +338,7 @@ read_kept(uint64 rows, WfKept *kept)
 int
 wf_kept_look(int64 *from, int limit, WfKept *kept)
 {
-	Datum  values[2] = {Int64GetDatum(*from), Int32GetDatum(limit)};
+	Datum  values[3] = {Int64GetDatum(*from), Int32GetDatum(limit), TimestampTzGetDatum(wf_now())};
 	uint64 rows = wf_query_run(&q_look, values, NULL);
 
 	read_kept(rows, kept);
@@ -335,9 +347,20 @@ wf_kept_look(int64 *from, int limit, WfKept *kept)
 }
 
 int
+wf_kept_look_at(const int64 *numbers, int n, WfKept **kept)
+{
+	Datum  values[3] = {wf_int64_array(numbers, n), Int32GetDatum(n), TimestampTzGetDatum(wf_now())};
+	uint64 rows = wf_query_run(&q_look_at, values, NULL);
+
+	*kept = palloc(sizeof(WfKept) * Max(rows, 1));
+	read_kept(rows, *kept);
+	return (int) rows;
+}
+
+int
 wf_kept_waiting(int64 *from, int limit, int64 *subscriptions)
 {
-	Datum  values[2] = {Int64GetDatum(*from), Int32GetDatum(limit)};
+	Datum  values[3] = {Int64GetDatum(*from), Int32GetDatum(limit), TimestampTzGetDatum(wf_now())};
 	uint64 rows = wf_query_run(&q_waiting, values, NULL);
 	int	   n = 0;
 	bool   isnull;
@@ -351,10 +374,12 @@ wf_kept_waiting(int64 *from, int limit, int64 *subscriptions)
 }
 
 int
-wf_kept_firsts(int64 subscription, WfKept **firsts)
+wf_kept_firsts(int64 subscription, const int64 *of, int n, WfKept **firsts)
 {
-	Datum  values[1] = {Int64GetDatum(subscription)};
-	uint64 rows = wf_query_run(&q_firsts, values, NULL);
+	Datum  values[3] = {Int64GetDatum(subscription), of != NULL ? wf_int64_array(of, n) : (Datum) 0,
+						TimestampTzGetDatum(wf_now())};
+	char   nulls[3] = {' ', of != NULL ? ' ' : 'n', ' '};
+	uint64 rows = wf_query_run(&q_firsts, values, nulls);
 
 	*firsts = palloc(sizeof(WfKept) * Max(rows, 1));
 	read_kept(rows, *firsts);
@@ -364,7 +389,7 @@ wf_kept_firsts(int64 subscription, WfKept **firsts)
 bool
 wf_kept_take(int64 number, WfMessage *message, bool *locked)
 {
-	Datum values[1] = {Int64GetDatum(number)};
+	Datum values[2] = {Int64GetDatum(number), TimestampTzGetDatum(wf_now())};
 	bool  isnull;
 	Datum data;
 

@@ -80,13 +80,15 @@ typedef struct WfKept
  * those that were looked at, and is PG_INT64_MAX at the end.
  */
 extern int wf_kept_look(int64 *from, int limit, WfKept *kept);
+/* Look at these, as far as they are kept, palloc'd. Returns how many. */
+extern int wf_kept_look_at(const int64 *numbers, int n, WfKept **kept);
 /* Look at subscriptions likewise, and find those for which a message is kept. */
 extern int wf_kept_waiting(int64 *from, int limit, int64 *subscriptions);
 /*
  * Of each role that has messages kept for this subscription, find the first: those of all roles in the order in which
- * they came. Returns how many, palloc'd.
+ * they came. Of these messages alone, unless `of` is NULL. Returns how many, palloc'd.
  */
-extern int wf_kept_firsts(int64 subscription, WfKept **firsts);
+extern int wf_kept_firsts(int64 subscription, const int64 *of, int n, WfKept **firsts);
 /*
  * Lock a kept message and read it. Returns false if it is gone, has expired, or, with *locked set, somebody else has it
  * locked.

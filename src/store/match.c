@@ -13,6 +13,7 @@
 
 #include "store/match.h"
 #include "store/message.h"
+#include "store/played.h"
 #include "store/privilege.h"
 
 /* So many messages that are gone when they are to be locked are passed over. */
@@ -35,6 +36,9 @@ struct WfMatching
 	List		 *rights;  /* WfRights, one for each role */
 	Line		  lines[MOST_LINES];
 	int			  nlines; /* that were made: the oldest one makes room for the next */
+	const int64
+		*own; /* messages of a transaction that plays: these alone, and only to instances of its own; NULL: all */
+	int	 nown;
 };
 
 WfMatching *
@@ -110,9 +114,12 @@ find_receiver(WfMatching *matching, const WfMessage *message, WfReceiver *receiv
 {
 	MemoryContext old = MemoryContextSwitchTo(matching->context);
 	Line		 *line = line_of(matching, message);
-	bool		  found = line->after != PG_INT64_MAX &&
-				 wf_receivers(&line->address, &line->reach, &line->after, PG_INT64_MAX, 1, receiver) > 0;
+	bool		  found;
 
+	do
+		found = line->after != PG_INT64_MAX &&
+				wf_receivers(&line->address, &line->reach, &line->after, PG_INT64_MAX, 1, receiver) > 0;
+	while (found && matching->own != NULL && !wf_play_has_started(receiver->instance));
 	if (found)
 		line->after = receiver->subscription - 1; /* another message may go there first */
 	MemoryContextSwitchTo(old);
@@ -124,7 +131,7 @@ static const WfMessage *
 find_first(WfMatching *matching, const WfReceiver *receiver)
 {
 	WfKept *firsts;
-	int		n = wf_kept_firsts(receiver->subscription, &firsts);
+	int		n = wf_kept_firsts(receiver->subscription, matching->own, matching->nown, &firsts);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -262,4 +269,29 @@ wf_match_subscription(WfMatching *matching, int64 subscription, int64 *number)
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(matching->scratch);
 	return matched;
+}
+
+bool
+wf_match_play(void)
+{
+	int64	   *own;
+	int			nown = wf_play_messages(&own);
+	WfMatching *matching;
+	WfKept	   *kept;
+	int			n;
+
+	if (nown == 0)
+		return false;
+	matching = wf_matching_begin();
+	matching->own = own;
+	matching->nown = nown;
+	n = wf_kept_look_at(own, nown, &kept);
+	for (int i = 0; i < n; i++)
+	{
+		WfMatched matched = kept[i].wanted ? wf_match_message(matching, &kept[i].message) : WF_MATCHED_NONE;
+
+		if (matched == WF_MATCHED || matched == WF_MATCHED_OTHER)
+			return true;
+	}
+	return false;
 }

@@ -35,4 +35,10 @@ extern WfMatched wf_match_message(WfMatching *matching, const WfMessage *kept);
  */
 extern WfMatched wf_match_subscription(WfMatching *matching, int64 subscription, int64 *number);
 
+/*
+ * The same in a transaction that plays: take one of the messages that it keeps itself to an instance that it has started, or to
+ * a process that starts on it. Returns false if there is none.
+ */
+extern bool wf_match_play(void);
+
 #endif

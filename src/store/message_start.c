@@ -21,6 +21,7 @@
 #include "store/event_delivery.h"
 #include "store/executor_work.h"
 #include "store/message_start.h"
+#include "store/played.h"
 #include "store/privilege.h"
 #include "store/query.h"
 
@@ -48,7 +49,7 @@ static WfQuery q_find = {
 };
 static WfQuery q_queue = {
 	.sql = "INSERT INTO workflow_data.delivery (instance, visit, kind, queue, due_at, subscription, payload) "
-		   "VALUES (0, 0, '" WF_DELIVERY_START "', $1, $2, $3, $4)",
+		   "VALUES (0, 0, '" WF_DELIVERY_START "', $1, $2, $3, $4) RETURNING delivery",
 	.nargs = 4,
 	.argtypes = {TEXTOID, TIMESTAMPTZOID, INT8OID, JSONBOID},
 };
@@ -248,11 +249,12 @@ void
 wf_message_start_queue(const WfMessageStart *start, const WfMessage *message)
 {
 	WfReceiver	receiver = {.subscription = WF_SUBSCRIPTION_NONE, .process_id = start->process->process_id};
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = wf_now();
 	Datum values[4] = {CStringGetTextDatum(wf_executor_queue(start->process->process_id)), TimestampTzGetDatum(now),
 					   Int64GetDatum(WF_SUBSCRIPTION_NONE),
 					   JsonbPGetDatum(wf_event_delivery_payload(false, message, &receiver))};
 
 	wf_query_run(&q_queue, values, NULL);
+	wf_play_delivery(wf_result_int64(0, 1));
 	wf_wakeup_due(WF_QUEUE_EXECUTOR, now);
 }

@@ -16,6 +16,7 @@
 #include "store/executor_work.h"
 #include "store/history.h"
 #include "store/operation.h"
+#include "store/played.h"
 #include "store/privilege.h"
 #include "store/query.h"
 
@@ -49,7 +50,7 @@ static WfQuery q_add = {
 		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10, $11, $12, $13, $14) RETURNING operation, instance) "
 		"INSERT INTO workflow_data.delivery (instance, visit, kind, queue, due_at, payload) "
 		"SELECT coalesce(o.instance, 0), 0, '" WF_DELIVERY_OPERATION "', $9, $7, "
-		"jsonb_build_object('operation', o.operation) FROM o RETURNING (payload ->> 'operation')::bigint",
+		"jsonb_build_object('operation', o.operation) FROM o RETURNING (payload ->> 'operation')::bigint, delivery",
 	.nargs = 14,
 	.argtypes = {TEXTOID, INT4OID, INT8OID, INT8OID, OIDOID, NAMEOID, TIMESTAMPTZOID, JSONBOID, TEXTOID, OIDOID,
 				 NAMEOID, TEXTOID, TEXTOID, INT4OID},
@@ -152,12 +153,22 @@ add_headers(int64 operation, Jsonb *headers)
 	wf_rows_end(&rows);
 }
 
+/* For who plays this transaction: the instance of a start is one of its own from now on. */
+static void
+note_played(const WfOperation *operation, int64 delivery)
+{
+	if (operation->call == WF_CALL_START)
+		wf_play_started(operation->instance);
+	if (operation->instance == 0 || wf_play_has_started(operation->instance))
+		wf_play_delivery(delivery);
+}
+
 int64
 wf_operation_add(const WfOperation *operation)
 {
 	NameData	role_name;
 	NameData	session_role;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = wf_now();
 	bool		of_process = operation->process_id != 0;
 	Datum		values[] = {
 			  CStringGetTextDatum(names[operation->call]),
@@ -194,6 +205,7 @@ wf_operation_add(const WfOperation *operation)
 	namestrcpy(&session_role, GetUserNameFromId(GetSessionUserId(), false));
 	wf_query_run(&q_add, values, nulls);
 	last_added = wf_result_int64(0, 1);
+	note_played(operation, wf_result_int64(0, 2));
 	if (operation->headers != NULL)
 		add_headers(last_added, operation->headers);
 	wf_wakeup_due(WF_QUEUE_EXECUTOR, now);
@@ -310,6 +322,12 @@ wf_operations_put_off(int64 instance, int64 first)
 		wf_wakeup_due(WF_QUEUE_EXECUTOR, DatumGetTimestampTz(until));
 }
 
+const char *
+wf_operation_call_name(const WfOperation *operation)
+{
+	return names[operation->call];
+}
+
 char *
 wf_operation_run(const WfOperation *operation)
 {
@@ -363,9 +381,8 @@ void
 wf_operation_done(const WfOperation *operation, const char *answer, Jsonb *error)
 {
 	bool  is_told = operation->callback_url != NULL && error == NULL;
-	Datum values[] = {TimestampTzGetDatum(GetCurrentTimestamp()),
-					  answer != NULL ? CStringGetTextDatum(answer) : (Datum) 0, JsonbPGetDatum(error), (Datum) 0,
-					  BoolGetDatum(true)};
+	Datum values[] = {TimestampTzGetDatum(wf_now()), answer != NULL ? CStringGetTextDatum(answer) : (Datum) 0,
+					  JsonbPGetDatum(error), (Datum) 0, BoolGetDatum(true)};
 	bool  nulls[] = {false, answer == NULL, error == NULL, true, !is_told};
 	Datum id[1] = {Int64GetDatum(operation->id)};
 

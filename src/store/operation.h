@@ -70,6 +70,8 @@ extern void wf_operation_hasten(int64 id);
  * for longer every time, up to a minute, and leave the wake-up. Who is done with one hastens the next.
  */
 extern void wf_operations_put_off(int64 instance, int64 first);
+/* The name of the function that is called. */
+extern const char *wf_operation_call_name(const WfOperation *operation);
 /* Run its SQL function as the current user. Returns what that has returned as text, palloc'd; NULL for NULL. Throws its errors. */
 extern char *wf_operation_run(const WfOperation *operation);
 /* The number that the instance must get which is being started; 0: none was reserved. It is forgotten then. */

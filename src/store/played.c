@@ -9,6 +9,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "executor/executor.h"
 #include "nodes/pg_list.h"
 #include "postmaster/bgworker.h"
 #include "utils/memutils.h"
@@ -20,6 +21,10 @@
 
 /* Instances of one transaction, counted in ranges of numbers without a gap: a test starts few. */
 #define MOST_RANGES 10000
+/* The same of messages, asynchronous calls and the like. */
+#define MOST_NUMBERS 100000
+/* So much is found at once. */
+#define FOUND_TOGETHER 256
 
 typedef struct State
 {
@@ -35,47 +40,60 @@ typedef struct Kept
 	State state;
 } Kept;
 
-static State  state;
-static Kept	 *kept = NULL; /* by level */
-static int	  nkept = 0;
-static int64 *first = NULL; /* of each range, in TopTransactionContext */
-static int64 *last = NULL;
-static int	  nranges = 0;
-static List	 *broadcasts = NIL; /* of int64 *, in TopTransactionContext */
+/* What this transaction has had, in TopTransactionContext. */
+typedef struct Numbers
+{
+	int64 *numbers;
+	int	   n;
+} Numbers;
 
+static State   state;
+static Kept	  *kept = NULL; /* by level */
+static int	   nkept = 0;
+static int64  *first = NULL; /* of each range, in TopTransactionContext */
+static int64  *last = NULL;
+static int	   nranges = 0;
+static Numbers broadcasts;
+static Numbers messages;
+static Numbers deliveries;
+
+static bool					 hooked = false;
+static ExecutorEnd_hook_type previous_hook = NULL;
+
+/* What a commit would make due at once is due, whatever its row says: the clock has gone on while the time stands. */
+#define OURS "ROWS FROM (unnest($1), unnest($2)) AS r (first, last)"
 static WfQuery q_next = {
 	.sql =
-		"SELECT c.* FROM (SELECT greatest(v.due_at, $4), CASE WHEN v.queue = 'timer' THEN 3 WHEN v.queue = 'move' THEN 4 "
-		"WHEN starts_with(v.queue, 'http ') THEN 5 ELSE 6 END, v.instance, v.visit, 0::bigint, false, NULL::text "
-		"FROM ROWS FROM (unnest($1), unnest($2)) AS r (first, last) "
-		"JOIN workflow_data.visit v ON v.instance BETWEEN r.first AND r.last "
+		"SELECT c.* FROM (SELECT greatest(v.due_at, $4), CASE WHEN v.queue = 'timer' THEN 5 WHEN v.queue = 'move' THEN 6 "
+		"WHEN starts_with(v.queue, 'http ') THEN 7 ELSE 8 END, v.instance, v.visit, 0::bigint, false, NULL::text, 0 "
+		"FROM " OURS " JOIN workflow_data.visit v ON v.instance BETWEEN r.first AND r.last "
 		"WHERE v.due_at <= $3 AND NOT v.suspended AND v.visit <> ALL ($5) AND v.visit <> ALL ($6) "
 		"UNION ALL "
-		"SELECT greatest(v.next_timer, $4), 2, v.instance, v.visit, 0, false, NULL "
-		"FROM ROWS FROM (unnest($1), unnest($2)) AS r (first, last) "
-		"JOIN workflow_data.visit v ON v.instance BETWEEN r.first AND r.last "
+		"SELECT greatest(v.next_timer, $4), 4, v.instance, v.visit, 0, false, NULL, 0 "
+		"FROM " OURS " JOIN workflow_data.visit v ON v.instance BETWEEN r.first AND r.last "
 		"WHERE v.next_timer <= $3 AND NOT v.suspended AND v.visit <> ALL ($7) "
 		"UNION ALL "
-		"SELECT $4, 1, d.instance, d.visit, d.delivery, " WF_DELIVERY_IN_LINE ", NULL "
-		"FROM ROWS FROM (unnest($1), unnest($2)) AS r (first, last) "
-		"JOIN workflow_data.delivery d ON d.instance BETWEEN r.first AND r.last "
-		"WHERE d.kind <> 'write_back' AND d.kind = ANY ($8) AND d.queue <> 'suspended' "
+		"SELECT CASE WHEN d.kind = 'rest' THEN greatest(d.due_at, $4) ELSE $4 END, CASE WHEN d.kind = 'rest' THEN 10 ELSE 3 END, "
+		"d.instance, d.visit, d.delivery, " WF_DELIVERY_IN_LINE ", NULL, d.attempt "
+		"FROM " OURS " JOIN workflow_data.delivery d ON d.instance BETWEEN r.first AND r.last "
+		"WHERE d.kind <> 'write_back' AND d.kind = ANY ($8) AND d.queue <> 'suspended' AND (d.kind <> 'rest' OR d.due_at <= $3) "
 		"UNION ALL "
-		"SELECT $4, 7, d.instance, 0, d.delivery, false, d.queue "
-		"FROM workflow_data.delivery d JOIN ROWS FROM (unnest($1), unnest($2)) AS r (first, last) "
-		"ON d.instance BETWEEN r.first AND r.last "
-		"WHERE d.queue >= 'executor table ' AND d.queue < 'executor table!' AND d.kind = 'write_back' AND d.payload IS NULL AND d.attempt = 0) "
-		"c (at, kind, instance, visit, delivery, in_line, queue) "
-		"ORDER BY at, kind, delivery, instance, visit LIMIT 1",
-	.nargs = 8,
+		"SELECT CASE WHEN d.attempt = 0 THEN $4 ELSE greatest(d.due_at, $4) END, 9, d.instance, 0, d.delivery, false, d.queue, d.attempt "
+		"FROM workflow_data.delivery d JOIN " OURS " ON d.instance BETWEEN r.first AND r.last "
+		"WHERE d.queue >= 'executor table ' AND d.queue < 'executor table!' AND (d.attempt = 0 OR d.due_at <= $3) AND d.kind = 'write_back' "
+		"UNION ALL "
+		"SELECT greatest(d.due_at, $4), CASE WHEN d.kind = 'start' THEN 2 ELSE 1 END, d.instance, 0, d.delivery, false, NULL, d.attempt "
+		"FROM workflow_data.delivery d WHERE d.delivery = ANY ($9) AND d.due_at <= $3) "
+		"c (at, kind, instance, visit, delivery, in_line, queue, attempt) "
+		"ORDER BY at, kind, delivery, instance, visit LIMIT $10",
+	.nargs = 10,
 	.argtypes = {INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID,
-				 TEXTARRAYOID},
+				 TEXTARRAYOID, INT8ARRAYOID, INT4OID},
 };
-
-static WfQuery q_starts = {
-	.sql =
-		"SELECT d.delivery, d.xmin FROM workflow_data.delivery d WHERE d.instance = 0 AND d.kind <> 'write_back' AND "
-		"d.kind = 'start' AND d.attempt = 0 ORDER BY d.instance, d.delivery",
+static WfQuery q_is_there = {
+	.sql = "SELECT FROM workflow_data.delivery WHERE delivery = $1",
+	.nargs = 1,
+	.argtypes = {INT8OID},
 };
 
 /* ---- with the transaction ---- */
@@ -96,7 +114,7 @@ forget(void)
 	kept = NULL;
 	first = last = NULL;
 	nkept = nranges = 0;
-	broadcasts = NIL;
+	broadcasts = messages = deliveries = (Numbers){0};
 }
 
 static void
@@ -207,12 +225,34 @@ refuse_workers(void)
 				errdetail("What they do is committed."));
 }
 
+/* A wrapper registers itself when the session uses it first: in any statement, also in one of a procedure that commits. */
+static void
+on_executor_end(QueryDesc *query)
+{
+	if (previous_hook)
+		previous_hook(query);
+	else
+		standard_ExecutorEnd(query);
+	wf_play_before_commit();
+}
+
+static void
+hook_once(void)
+{
+	if (hooked)
+		return;
+	previous_hook = ExecutorEnd_hook;
+	ExecutorEnd_hook = on_executor_end;
+	hooked = true;
+}
+
 void
 wf_play_begin(void)
 {
 	if (state.begun)
 		return;
 	refuse_workers();
+	hook_once();
 	keep_state();
 	state.begun = true;
 	be_asked_first();
@@ -251,6 +291,8 @@ void
 wf_play_started(int64 instance)
 {
 	register_once();
+	if (state.begun && wf_play_has_started(instance))
+		return; /* its number was reserved by an asynchronous call */
 	if (nranges > 0 && last[nranges - 1] + 1 == instance)
 	{
 		last[nranges - 1]++;
@@ -281,78 +323,124 @@ wf_play_has_started(int64 instance)
 	return false;
 }
 
-/* ---- what was sent ---- */
+/* ---- what was sent, and called ---- */
+
+static void
+add_number(Numbers *list, int64 number)
+{
+	register_once();
+	if (list->n == MOST_NUMBERS)
+		return;
+	if (list->numbers == NULL)
+		list->numbers = MemoryContextAlloc(TopTransactionContext, sizeof(int64) * 8);
+	else if (list->n >= 8 && (list->n & (list->n - 1)) == 0)
+		list->numbers = repalloc(list->numbers, sizeof(int64) * list->n * 2);
+	list->numbers[list->n++] = number;
+}
+
+static int
+copy_numbers(const Numbers *list, int64 **numbers)
+{
+	*numbers = palloc(sizeof(int64) * Max(list->n, 1));
+	if (list->n > 0)
+		memcpy(*numbers, list->numbers, sizeof(int64) * list->n);
+	return list->n;
+}
 
 void
 wf_play_broadcast(int64 broadcast)
 {
-	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-	int64		 *copy = palloc(sizeof(int64));
+	add_number(&broadcasts, broadcast);
+}
 
-	register_once();
-	*copy = broadcast;
-	broadcasts = lappend(broadcasts, copy);
-	MemoryContextSwitchTo(old);
+void
+wf_play_message(int64 message)
+{
+	add_number(&messages, message);
+}
+
+void
+wf_play_delivery(int64 delivery)
+{
+	add_number(&deliveries, delivery);
 }
 
 int
 wf_play_broadcasts(int64 **numbers)
 {
-	ListCell *lc;
-
-	*numbers = palloc(sizeof(int64) * Max(list_length(broadcasts), 1));
-	foreach (lc, broadcasts)
-		(*numbers)[foreach_current_index(lc)] = *(int64 *) lfirst(lc);
-	return list_length(broadcasts);
+	return copy_numbers(&broadcasts, numbers);
 }
 
-/* One that could not start, and was put off, is not tried again. */
-int64
-wf_play_start(void)
+int
+wf_play_messages(int64 **numbers)
 {
-	uint64 n = wf_query_run(&q_starts, NULL, NULL);
-	int64  found = 0;
-	bool   isnull;
-
-	for (uint64 i = 0; i < n && found == 0; i++)
-		if (TransactionIdIsCurrentTransactionId(DatumGetTransactionId(wf_result(i, 2, &isnull))))
-			found = wf_result_int64(i, 1);
-	SPI_freetuptable(SPI_tuptable);
-	return found;
+	return copy_numbers(&messages, numbers);
 }
 
 /* ---- what is due ---- */
 
-/* Kinds of deliveries that are played. */
+/* Kinds of deliveries to instances that are played. */
 static const char *const played_kinds[] = {"reply", "alarm",	  "callback", "event", "fetched",
-										   "ended", "escalation", "control",  "row"};
+										   "ended", "escalation", "control",  "row",   WF_DELIVERY_REST};
 
-bool
-wf_play_next(TimestampTz until, const WfPlayPassed *passed, WfPlayable *next)
+static void
+require_few(void)
 {
-	Datum values[8] = {wf_int64_array(first, nranges),
-					   wf_int64_array(last, nranges),
-					   TimestampTzGetDatum(until),
-					   TimestampTzGetDatum(wf_now()),
-					   passed->in_flight,
-					   passed->due,
-					   passed->alarms,
-					   wf_text_array(played_kinds, lengthof(played_kinds))};
-	bool  isnull;
-
 	if (nranges == MOST_RANGES)
 		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				errmsg("this transaction has started too many instances for workflow.advance"),
 				errhint("Start fewer in a test."));
-	if (nranges == 0 || wf_query_run(&q_next, values, NULL) == 0)
-		return false;
-	*next = (WfPlayable){.at = wf_result_int64(0, 1),
-						 .kind = (WfPlayKind) DatumGetInt32(wf_result(0, 2, &isnull)),
-						 .instance = wf_result_int64(0, 3),
-						 .visit = wf_result_int64(0, 4),
-						 .delivery = wf_result_int64(0, 5),
-						 .in_line = DatumGetBool(wf_result(0, 6, &isnull)),
-						 .queue = wf_result_text(0, 7)};
+	if (broadcasts.n == MOST_NUMBERS || messages.n == MOST_NUMBERS || deliveries.n == MOST_NUMBERS)
+		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				errmsg("this transaction has sent, or called asynchronously, too often for workflow.advance"),
+				errhint("Send less in a test."));
+}
+
+static void
+read_found(uint64 rows, WfPlayable *found)
+{
+	bool isnull;
+
+	for (uint64 n = 0; n < rows; n++)
+		found[n] = (WfPlayable){.at = wf_result_int64(n, 1),
+								.kind = (WfPlayKind) DatumGetInt32(wf_result(n, 2, &isnull)),
+								.instance = wf_result_int64(n, 3),
+								.visit = wf_result_int64(n, 4),
+								.delivery = wf_result_int64(n, 5),
+								.in_line = DatumGetBool(wf_result(n, 6, &isnull)),
+								.queue = wf_result_text(n, 7),
+								.attempt = DatumGetInt32(wf_result(n, 8, &isnull))};
+}
+
+int
+wf_play_next(TimestampTz until, const WfPlayPassed *passed, WfPlayable **next)
+{
+	Datum  values[10] = {wf_int64_array(first, nranges),
+						 wf_int64_array(last, nranges),
+						 TimestampTzGetDatum(until),
+						 TimestampTzGetDatum(wf_now()),
+						 passed->in_flight,
+						 passed->due,
+						 passed->alarms,
+						 wf_text_array(played_kinds, lengthof(played_kinds)),
+						 wf_int64_array(deliveries.numbers, deliveries.n),
+						 Int32GetDatum(FOUND_TOGETHER)};
+	uint64 rows;
+
+	require_few();
+	if (nranges == 0 && deliveries.n == 0)
+		return 0;
+	rows = wf_query_run(&q_next, values, NULL);
+	*next = palloc(sizeof(WfPlayable) * Max(rows, 1));
+	read_found(rows, *next);
 	SPI_freetuptable(SPI_tuptable);
-	return true;
+	return (int) rows;
+}
+
+bool
+wf_play_is_there(int64 delivery)
+{
+	Datum values[1] = {Int64GetDatum(delivery)};
+
+	return wf_query_run(&q_is_there, values, NULL) > 0;
 }

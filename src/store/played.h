@@ -35,24 +35,30 @@ extern void wf_play_started(int64 instance);
 /* Has it? */
 extern bool wf_play_has_started(int64 instance);
 
-/* It sends a broadcast; those that it has sent, whether they are there still or not. */
+/*
+ * It has a broadcast; a message that may be kept; a delivery that is for no instance that is there, of an asynchronous call, or of a message
+ * that starts one. The first two give those that it has had, palloc'd, whether they are there still or not.
+ */
 extern void wf_play_broadcast(int64 broadcast);
+extern void wf_play_message(int64 message);
+extern void wf_play_delivery(int64 delivery);
 extern int	wf_play_broadcasts(int64 **broadcasts);
-
-/* The first of the messages that it has sent, and that are to start an instance: a delivery; 0: none. To be called inside wf_store_enter. */
-extern int64 wf_play_start(void);
+extern int	wf_play_messages(int64 **messages);
 
 /* What can be played next. Of those that are due at the same time, the first of these comes first. */
 typedef enum WfPlayKind
 {
 	WF_PLAY_REPLY, /* never found by wf_play_next, since no row has it */
+	WF_PLAY_CALL,  /* one that was made asynchronously */
+	WF_PLAY_START, /* by a message */
 	WF_PLAY_DELIVERY,
 	WF_PLAY_ALARM,
 	WF_PLAY_CLOCK,
 	WF_PLAY_MOVE,
 	WF_PLAY_REQUEST,
 	WF_PLAY_WORK, /* of executors: statements, and moves */
-	WF_PLAY_WRITE_BACK
+	WF_PLAY_WRITE_BACK,
+	WF_PLAY_REST /* whoever wants to know that an instance rests is told */
 } WfPlayKind;
 
 typedef struct WfPlayable
@@ -63,7 +69,8 @@ typedef struct WfPlayable
 	int64		visit;
 	int64		delivery; /* 0: none */
 	char	   *queue;	  /* of a write-back */
-	bool		in_line;  /* of a delivery: it stands in line with others of its instance, and is the first of them */
+	bool		in_line;  /* of a delivery: it stands in line with others of its instance */
+	int			attempt;  /* of a delivery: so often it was put off */
 } WfPlayable;
 
 /* Visits that are passed over, arrays as arguments: those with a request under way, and others that are due, but for their alarms; and their alarms. */
@@ -75,9 +82,11 @@ typedef struct WfPlayPassed
 } WfPlayPassed;
 
 /*
- * Find what is due first, up to `until`, of the instances that this transaction has started. Returns false if there is
- * nothing. To be called inside wf_store_enter.
+ * Find what is due first, up to `until`, of the instances that this transaction has started, in the order of time. Returns how many,
+ * palloc'd; there may be more. To be called inside wf_store_enter, as the next one.
  */
-extern bool wf_play_next(TimestampTz until, const WfPlayPassed *passed, WfPlayable *next);
+extern int wf_play_next(TimestampTz until, const WfPlayPassed *passed, WfPlayable **next);
+/* Is the delivery still there? */
+extern bool wf_play_is_there(int64 delivery);
 
 #endif

@@ -18,6 +18,7 @@
 #include "store/delivery.h"
 #include "store/executor_work.h"
 #include "store/history.h"
+#include "store/played.h"
 #include "store/process.h"
 #include "store/query.h"
 #include "store/rest.h"
@@ -279,7 +280,7 @@ wf_rest_told(int64 instance)
 		return;
 	values[0] = wf_result(0, 1, &isnull);
 	if (!isnull && wf_query_run(&q_asks, values, NULL) > 0)
-		wf_rest_deliver(DatumGetInt64(values[0]), DatumGetInt32(wf_result(0, 1, &isnull)), GetCurrentTimestamp());
+		wf_rest_deliver(DatumGetInt64(values[0]), DatumGetInt32(wf_result(0, 1, &isnull)), wf_now());
 }
 
 /* Values of the row that was found, in the order of standing_columns; data and texts are copied. */
@@ -330,7 +331,7 @@ wf_rest_read(int64 instance, WfStanding *standing)
 	WfRelation *living = wf_relation_open(wf_store_relation("instance"), &standing_row, WF_RELATION_READ, NULL);
 
 	if (!read_row(living, instance, standing) &&
-		!read_row(wf_history_look(WF_INSTANCE_HISTORY, GetCurrentTimestamp(), &standing_row), instance, standing) &&
+		!read_row(wf_history_look(WF_INSTANCE_HISTORY, wf_now(), &standing_row), instance, standing) &&
 		!read_long_ended(instance, standing))
 		return false;
 	standing->process = wf_process_name(standing->process_id);

@@ -19,6 +19,7 @@
 #include "store/access.h"
 #include "store/event_delivery.h"
 #include "store/message.h"
+#include "store/played.h"
 #include "store/privilege.h"
 #include "store/subtransaction.h"
 #include "worker/failure.h"
@@ -44,7 +45,7 @@ give_up(const WfDelivery *taken, const WfMessage *message, const char *process, 
 static void
 put_off(const WfDelivery *taken, const WfMessage *message, const char *process, const char *reason)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = wf_now();
 	int64		pause_ms = Min(SHORTEST_PAUSE_MS << Min(taken->attempt, 10), LONGEST_PAUSE_MS);
 	TimestampTz until = TimestampTzPlusMilliseconds(now, pause_ms);
 	TimestampTz end =
@@ -67,7 +68,7 @@ put_off(const WfDelivery *taken, const WfMessage *message, const char *process, 
 static void
 refuse(const WfDelivery *taken, const WfMessage *message, const char *process, const char *reason)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = wf_now();
 
 	if (message->expires_at <= now)
 	{

@@ -44,6 +44,9 @@ static int64 numbers[MOST]; /* of those begun in this transaction; 0: not known 
 static int	 begun = 0;
 static int	 alone = 0; /* so many get a transaction each, since some have failed together */
 
+static bool		   played = false; /* this transaction carries out by itself what it has called */
+static const char *played_error;   /* SQLSTATE with which that has failed, NULL: it has not */
+
 void
 wf_operations_none(void)
 {
@@ -147,7 +150,9 @@ run_as_caller(void *arg)
 	GetUserIdAndSecContext(&user, &sec_context);
 	guc_level = NewGUCNestLevel();
 	SetUserIdAndSecContext(user, 0); /* else session_user may not be set */
-	wf_session_user_set(OidIsValid(run->operation->session_role) ? run->operation->session_role : run->operation->role);
+	if (!played)
+		wf_session_user_set(OidIsValid(run->operation->session_role) ? run->operation->session_role
+																	 : run->operation->role);
 	set_settings(run->operation);
 	set_locally("lock_timeout", LONGEST_LOCK_WAIT);
 	SetUserIdAndSecContext(run->operation->role, sec_context | SECURITY_LOCAL_USERID_CHANGE);
@@ -179,18 +184,19 @@ try_to_run(Run *run)
 static void
 fail(const WfOperation *operation, const char *sqlstate, const char *message)
 {
+	played_error = pstrdup(sqlstate);
 	wf_operation_done(operation, NULL, wf_operation_error(sqlstate, message, NULL, NULL));
 }
 
 static void
 record_error(const WfOperation *operation, const ErrorData *error)
 {
-	if (wf_limit_was_hit())
+	played_error = pstrdup(unpack_sql_state(error->sqlerrcode));
+	if (!played && wf_limit_was_hit())
 		fail(operation, "57014", "the call took longer than workflow.sql_timeout allows");
 	else
 		wf_operation_done(operation, NULL,
-						  wf_operation_error(unpack_sql_state(error->sqlerrcode), error->message, error->detail,
-											 error->hint));
+						  wf_operation_error(played_error, error->message, error->detail, error->hint));
 }
 
 /* Returns false if it has to wait for a lock that somebody else holds: then nothing has happened. */
@@ -201,6 +207,8 @@ run(const WfOperation *operation)
 	ErrorData *error = try_to_run(&run);
 	WfLack	   lack = error != NULL ? wf_failure_lack(error) : WF_LACK_NONE;
 
+	if (played && error != NULL && (lack != WF_LACK_NONE || error->sqlerrcode == ERRCODE_QUERY_CANCELED))
+		ReThrowError(error);
 	if (lack == WF_LACK_LOCK || lack == WF_LACK_CONFLICT)
 		return false;
 	if (lack != WF_LACK_NONE)
@@ -306,4 +314,30 @@ wf_operation_carry_out(const WfDelivery *taken, int deaths)
 		deaths = 0;
 		next = may_go_on(since) ? wf_delivery_take(taken->queue, since, next) : NULL;
 	}
+}
+
+char *
+wf_operation_play(const WfDelivery *taken)
+{
+	WfOperation operation = {0};
+	char	   *told = NULL;
+
+	played = true;
+	played_error = NULL;
+	PG_TRY();
+	{
+		if (wf_operation_read(taken, &operation))
+		{
+			(void) carry_out(&operation, 0);
+			told = psprintf("call: %s%s%s", wf_operation_call_name(&operation), played_error != NULL ? ": " : "",
+							played_error != NULL ? played_error : "");
+		}
+		wf_delivery_delete(taken->id);
+	}
+	PG_FINALLY();
+	{
+		played = false;
+	}
+	PG_END_TRY();
+	return told;
 }

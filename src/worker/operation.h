@@ -16,6 +16,12 @@
  */
 extern void wf_operation_carry_out(const WfDelivery *taken, int deaths);
 
+/*
+ * Carry out the operation of this delivery alone, in the transaction of a client that has added it, inside wf_store_enter. Returns what was
+ * called, with the SQLSTATE if that has failed, palloc'd; NULL: nothing. What is lacking, and a cancel, is thrown.
+ */
+extern char *wf_operation_play(const WfDelivery *taken);
+
 /* No operation belongs to the transaction that begins. */
 extern void wf_operations_none(void);
 /* The number of the one that was under work last in this transaction; 0: none. */

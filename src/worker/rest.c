@@ -18,6 +18,7 @@
 #include "store/access.h"
 #include "store/due.h"
 #include "store/operation.h"
+#include "store/played.h"
 #include "store/privilege.h"
 #include "store/report_row.h"
 #include "store/subtransaction.h"
@@ -137,7 +138,7 @@ report_all(int64 instance)
 static TimestampTz
 after_pause(int attempt)
 {
-	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Min(INT64CONST(2) << Min(attempt, 20), LONGEST_PAUSE_MS));
+	return TimestampTzPlusMilliseconds(wf_now(), Min(INT64CONST(2) << Min(attempt, 20), LONGEST_PAUSE_MS));
 }
 
 static void
@@ -159,7 +160,7 @@ look(int64 instance, int attempt)
 			break;
 		case WF_RESTS:
 			if (report_all(instance) == MOST)
-				return GetCurrentTimestamp(); /* for the others */
+				return wf_now(); /* for the others */
 			if (wf_reports_any_due(instance))
 				return after_pause(attempt); /* somebody holds it */
 			wf_rest_told(instance);
@@ -190,7 +191,7 @@ wf_rest_carry_out(const WfDelivery *taken, int deaths)
 		ereport(WARNING, errcode(ERRCODE_SYSTEM_ERROR),
 				errmsg("workflow puts off the callbacks of instance " INT64_FORMAT ": %s", taken->instance,
 					   fault.message));
-		postpone(taken, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DEADLY_PAUSE_MS));
+		postpone(taken, TimestampTzPlusMilliseconds(wf_now(), DEADLY_PAUSE_MS));
 		return;
 	}
 	if (!wf_due_lock(taken->instance) && wf_instances_living(&taken->instance, 1, &living) > 0)

@@ -398,6 +398,8 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUt
 		previous_utility_hook(pstmt, query, read_only_tree, context, params, env, dest, qc);
 	else
 		standard_ProcessUtility(pstmt, query, read_only_tree, context, params, env, dest, qc);
+	if (tag != T_TransactionStmt)
+		wf_play_before_commit(); /* COPY may have brought a foreign data wrapper */
 	if (ours)
 		after(tag);
 	if (mapping.server != NULL)

@@ -42,6 +42,7 @@
 #include "store/attachment.h"
 #include "store/due.h"
 #include "store/owed.h"
+#include "store/played.h"
 #include "store/role_settings.h"
 #include "store/row.h"
 #include "store/row_result.h"
@@ -66,6 +67,7 @@
 
 static bool played = false; /* this transaction plays write-backs by itself; else an executor carries them out */
 static Oid	played_for = InvalidOid; /* then for this role */
+static int	played_error;			 /* SQLSTATE of its failure; 0: none */
 
 /* ---- failures ---- */
 
@@ -603,7 +605,10 @@ write_guarded(int64 instance, WfShown *shown)
 	if (error == NULL)
 		error = write.refused;
 	if (played)
+	{
+		played_error = error != NULL ? error->sqlerrcode : 0;
 		return error;
+	}
 	QueryCancelPending = false;
 	LockReleaseSession(USER_LOCKMETHOD);
 	ResetSequenceCaches();
@@ -628,7 +633,7 @@ owe(const WfDelivery *delivery, WfShown *shown, const ErrorData *error, Timestam
 	int64		pause_ms = error == &deadly			 ? DEADLY_PAUSE_MS
 						   : error == &uncancellable ? LONGEST_PAUSE_MS
 													 : Min(SHORTEST_PAUSE_MS << Min(delivery->attempt, 20), LONGEST_PAUSE_MS);
-	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
+	TimestampTz again = TimestampTzPlusMilliseconds(wf_now(), pause_ms);
 
 	wf_attachment_look(delivery->instance, shown);
 	if (!wf_owed_keep(delivery->id, shown, describe(error), again, since))
@@ -668,7 +673,7 @@ static void
 end_write_back(const WfDelivery *delivery, WfShown *shown, const ErrorData *error, TimestampTz since, bool alone)
 {
 	WfAccess	access;
-	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SHORTEST_PAUSE_MS);
+	TimestampTz again = TimestampTzPlusMilliseconds(wf_now(), SHORTEST_PAUSE_MS);
 
 	wf_store_enter(&access);
 	if (error == &not_ours)
@@ -721,11 +726,12 @@ wf_write_back_beside(const WfDelivery *delivery)
 	return true;
 }
 
-void
+int
 wf_write_back_play(const WfDelivery *delivery, Oid owner)
 {
 	played = true;
 	played_for = owner;
+	played_error = 0;
 	PG_TRY();
 	{
 		wf_write_back(delivery, WF_SPARED_NOT);
@@ -735,4 +741,5 @@ wf_write_back_play(const WfDelivery *delivery, Oid owner)
 		played = false;
 	}
 	PG_END_TRY();
+	return played_error;
 }

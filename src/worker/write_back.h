@@ -31,8 +31,8 @@ extern bool wf_write_back_beside(const WfDelivery *delivery);
 
 /*
  * The same in the session of a client, for `owner`, who was the owner of the table: the client keeps its session user, advisory
- * locks, sequences and cursors, and a cancel is thrown.
+ * locks, sequences and cursors, and a cancel is thrown. Returns the SQLSTATE with which it has failed; 0: it has not.
  */
-extern void wf_write_back_play(const WfDelivery *delivery, Oid owner);
+extern int wf_write_back_play(const WfDelivery *delivery, Oid owner);
 
 #endif

@@ -39,7 +39,7 @@ EOQ
 
 SKIP:
 {
-	skip 'there is no postgres_fdw', 6 unless sql('postgres', "SELECT count(*) FROM pg_available_extensions WHERE name = 'postgres_fdw'");
+	skip 'there is no postgres_fdw', 12 unless sql('postgres', "SELECT count(*) FROM pg_available_extensions WHERE name = 'postgres_fdw'");
 
 	my ($host, $port) = ($node->host, $node->port);
 	sql('postgres', $server);
@@ -64,6 +64,11 @@ EOQ
 	my $play = q[SELECT workflow.start('far'); SELECT event FROM workflow.advance();];
 	never_written("BEGIN; $play COMMIT;", 'what is played');
 	never_written(q[BEGIN; SELECT workflow.mock('pay'); INSERT INTO far VALUES (2); COMMIT;], 'what the test writes itself');
+	never_written(q[DO $$ BEGIN PERFORM workflow.mock('pay'); INSERT INTO far VALUES (2); COMMIT; END $$], 'what a procedure writes before it commits');
+	sql('postgres', q[CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO far VALUES (3); RETURN NULL; END';
+		CREATE TABLE late (n integer); CREATE CONSTRAINT TRIGGER late AFTER INSERT ON late DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION late()]);
+	never_written(q[DO $$ BEGIN PERFORM workflow.mock('pay'); INSERT INTO late VALUES (2); COMMIT; END $$], 'what a deferred trigger writes');
+	never_written(q[DO $$ BEGIN PERFORM workflow.mock('pay'); COPY far FROM PROGRAM 'echo 4'; COMMIT; END $$], 'what is copied');
 	never_written(q[DO $$ BEGIN PERFORM workflow.start('far'); PERFORM workflow.advance(); END $$], 'a single statement');
 }
 
