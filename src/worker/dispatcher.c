@@ -33,6 +33,7 @@
 #include "shmem/settings.h"
 #include "store/delivery.h"
 #include "store/due.h"
+#include "store/durable.h"
 #include "store/executor_work.h"
 #include "store/history.h"
 #include "store/identity.h"
@@ -165,6 +166,21 @@ find_out(WfDispatcher *dispatcher, void *arg)
 	load_queues(dispatcher);
 }
 
+/*
+ * A former primary that is started again does not know that another one was promoted meanwhile. If it had a synchronous
+ * standby, none follows it now: so nothing leaves before one has confirmed all that is here. Commits alone would not see
+ * to that, since what was due before is sent without one.
+ */
+static void
+await_standby(void)
+{
+	static bool confirmed = false;
+
+	if (!confirmed)
+		wf_durable_require();
+	confirmed = true;
+}
+
 static void
 look_at_everything(WfDispatcher *dispatcher)
 {
@@ -173,6 +189,8 @@ look_at_everything(WfDispatcher *dispatcher)
 
 	if (!dispatcher->everything || wf_shortage_lasts(dispatcher) || !wf_small_transaction(dispatcher, find_out, &pause))
 		return;
+	if (pause == WF_RUNNING && !dispatcher->unsettled)
+		await_standby();
 	dispatcher->everything = false;
 	dispatcher->paused = pause != WF_RUNNING || dispatcher->unsettled;
 	wf_pause_set(pause);
