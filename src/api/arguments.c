@@ -13,12 +13,13 @@
 
 #include "api/arguments.h"
 #include "model/issue.h"
+#include "store/version.h"
 
 /* space for the digits of two bigints, "_" and the terminating 0 */
 #define SERIAL_BYTES 48
 
 PG_FUNCTION_INFO_V1(workflow_serial_number);
-PG_FUNCTION_INFO_V1(workflow_serial_is_text);
+WF_FUNCTION(workflow_serial_is_text);
 
 void
 wf_argument_require(FunctionCallInfo fcinfo, int n, const char *name)

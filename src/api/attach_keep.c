@@ -30,8 +30,9 @@
 
 #include "api/attach_internal.h"
 #include "store/attachment.h"
+#include "store/version.h"
 
-PG_FUNCTION_INFO_V1(workflow_keep_columns);
+WF_FUNCTION(workflow_keep_columns);
 
 /* The kept columns by their numbers in this table or partition; valid for one statement. */
 typedef struct Kept

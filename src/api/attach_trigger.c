@@ -27,9 +27,10 @@
 #include "api/attach_internal.h"
 #include "engine/engine.h"
 #include "store/access.h"
+#include "store/version.h"
 
-PG_FUNCTION_INFO_V1(workflow_before_insert);
-PG_FUNCTION_INFO_V1(workflow_after_insert);
+WF_FUNCTION(workflow_before_insert);
+WF_FUNCTION(workflow_after_insert);
 
 static TriggerData *
 start_trigger_data(FunctionCallInfo fcinfo, const char *function, bool before)

@@ -30,6 +30,7 @@
 #include "store/locked.h"
 #include "store/privilege.h"
 #include "store/query.h"
+#include "store/version.h"
 
 /*
  * A visit that no worker takes up for so long is held up by something; before that, its turn may
@@ -37,10 +38,10 @@
  */
 #define LATE_MS 1000
 
-PG_FUNCTION_INFO_V1(workflow_blocked_by);
-PG_FUNCTION_INFO_V1(workflow_blocked_error);
-PG_FUNCTION_INFO_V1(workflow_blocked_until);
-PG_FUNCTION_INFO_V1(workflow_operation_blocked_by);
+WF_FUNCTION(workflow_blocked_by);
+WF_FUNCTION(workflow_blocked_error);
+WF_FUNCTION(workflow_blocked_until);
+WF_FUNCTION(workflow_operation_blocked_by);
 
 static WfQuery q_process = {
 	.sql = "SELECT process_id FROM workflow_data.instance WHERE instance = $1",

@@ -22,11 +22,12 @@
 #include "store/durable.h"
 #include "store/late.h"
 #include "store/privilege.h"
+#include "store/version.h"
 
 #define MAX_CODE_LENGTH 200
 
-PG_FUNCTION_INFO_V1(workflow_complete);
-PG_FUNCTION_INFO_V1(workflow_fail);
+WF_FUNCTION(workflow_complete);
+WF_FUNCTION(workflow_fail);
 
 static Jsonb *
 error_of_completion(const WfCompletion *completion, int attempt)

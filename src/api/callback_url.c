@@ -20,8 +20,9 @@
 #include "store/played.h"
 #include "store/privilege.h"
 #include "store/report_row.h"
+#include "store/version.h"
 
-PG_FUNCTION_INFO_V1(workflow_resend);
+WF_FUNCTION(workflow_resend);
 
 void
 wf_callback_url_require(const char *url, bool async)

@@ -20,8 +20,9 @@
 #include "model/issue.h"
 #include "model/reference.h"
 #include "store/access.h"
+#include "store/version.h"
 
-PG_FUNCTION_INFO_V1(workflow_check);
+WF_FUNCTION(workflow_check);
 
 WfDefinition *
 wf_check_definition(const char *json, const char *process, Oid owner, const char *search_path, WfIssues *issues)

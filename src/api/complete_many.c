@@ -36,6 +36,7 @@
 #include "store/query.h"
 #include "store/subtransaction.h"
 #include "store/task.h"
+#include "store/version.h"
 
 /* Why something is not accepted that is no error. */
 #define LATE "came too late: the visit had already ended"
@@ -48,7 +49,7 @@ static WfQuery q_elements = {
 	.argtypes = {JSONOID},
 };
 
-PG_FUNCTION_INFO_V1(workflow_complete_many);
+WF_FUNCTION(workflow_complete_many);
 
 typedef struct Entry
 {

@@ -36,6 +36,7 @@
 #include "store/process.h"
 #include "store/query.h"
 #include "store/token.h"
+#include "store/version.h"
 
 #define MAX_NAME_LENGTH 200
 
@@ -93,8 +94,8 @@ static WfQuery q_maintained = {
 	.sql = "SELECT 1 FROM workflow_data.delivery WHERE kind = '" WF_DELIVERY_MAINTAIN "' LIMIT 1",
 };
 
-PG_FUNCTION_INFO_V1(workflow_define);
-PG_FUNCTION_INFO_V1(workflow_undefine);
+WF_FUNCTION(workflow_define);
+WF_FUNCTION(workflow_undefine);
 
 /* A version that is about to be stored. */
 typedef struct Draft

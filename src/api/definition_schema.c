@@ -8,8 +8,9 @@
 #include "utils/builtins.h"
 
 #include "model/schema.h"
+#include "store/version.h"
 
-PG_FUNCTION_INFO_V1(workflow_definition_schema);
+WF_FUNCTION(workflow_definition_schema);
 
 /*
  * workflow.definition_schema() RETURNS json

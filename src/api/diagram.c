@@ -17,6 +17,7 @@
 #include "store/privilege.h"
 #include "store/process.h"
 #include "store/query.h"
+#include "store/version.h"
 
 static WfQuery q_definition = {
 	.sql = "SELECT definition::text FROM workflow_data.process_version WHERE process_id = $1 AND version = $2",
@@ -69,8 +70,8 @@ static WfQuery q_instance = {
 	.argtypes = {INT8OID},
 };
 
-PG_FUNCTION_INFO_V1(workflow_diagram);
-PG_FUNCTION_INFO_V1(workflow_diagram_instance);
+WF_FUNCTION(workflow_diagram);
+WF_FUNCTION(workflow_diagram_instance);
 
 static void
 read_definition(WfDiagram *diagram, int process_id, int version)

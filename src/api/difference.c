@@ -16,6 +16,7 @@
 #include "store/privilege.h"
 #include "store/process.h"
 #include "store/query.h"
+#include "store/version.h"
 
 static WfQuery q_version = {
 	.sql = "SELECT definition::text, search_path, timezone FROM workflow_data.process_version "
@@ -24,7 +25,7 @@ static WfQuery q_version = {
 	.argtypes = {INT4OID, INT4OID},
 };
 
-PG_FUNCTION_INFO_V1(workflow_difference);
+WF_FUNCTION(workflow_difference);
 
 typedef struct Version
 {

@@ -24,6 +24,7 @@
 #include "store/played.h"
 #include "store/privilege.h"
 #include "store/query.h"
+#include "store/version.h"
 #include "store/work.h"
 
 #define MOST_FETCHED 10000
@@ -31,7 +32,7 @@
 #define FEW			 8	 /* of fewer processes and steps all are looked at, from any of them on */
 #define MAX_WORKER	 200 /* characters */
 
-PG_FUNCTION_INFO_V1(workflow_fetch);
+WF_FUNCTION(workflow_fetch);
 
 /* Columns of what wf_work_fetch gives. */
 enum

@@ -24,6 +24,7 @@
 #include "store/privilege.h"
 #include "store/process.h"
 #include "store/query.h"
+#include "store/version.h"
 
 #define PUBLIC_NAME "public"
 
@@ -60,13 +61,13 @@ static WfQuery q_step_holders = {
 };
 static WfQuery q_all_processes = {.sql = "SELECT process_id FROM workflow_data.process ORDER BY 1"};
 
-PG_FUNCTION_INFO_V1(workflow_grant_process);
-PG_FUNCTION_INFO_V1(workflow_revoke_process);
-PG_FUNCTION_INFO_V1(workflow_my_processes);
-PG_FUNCTION_INFO_V1(workflow_my_steps);
-PG_FUNCTION_INFO_V1(workflow_role_name);
-PG_FUNCTION_INFO_V1(workflow_my_roles);
-PG_FUNCTION_INFO_V1(workflow_has_role);
+WF_FUNCTION(workflow_grant_process);
+WF_FUNCTION(workflow_revoke_process);
+WF_FUNCTION(workflow_my_processes);
+WF_FUNCTION(workflow_my_steps);
+WF_FUNCTION(workflow_role_name);
+WF_FUNCTION(workflow_my_roles);
+WF_FUNCTION(workflow_has_role);
 
 /* ---- grant and revoke ---- */
 

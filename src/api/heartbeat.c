@@ -20,11 +20,12 @@
 #include "store/durable.h"
 #include "store/late.h"
 #include "store/privilege.h"
+#include "store/version.h"
 
 #define MAX_PROGRESS_BYTES (64 * 1024)
 
-PG_FUNCTION_INFO_V1(workflow_heartbeat);
-PG_FUNCTION_INFO_V1(workflow_extend);
+WF_FUNCTION(workflow_heartbeat);
+WF_FUNCTION(workflow_extend);
 
 /* Find and lock the visit, which the caller must have the privilege to complete. */
 static void

@@ -24,11 +24,12 @@
 #include "store/process.h"
 #include "store/row.h"
 #include "store/trace.h"
+#include "store/version.h"
 
-PG_FUNCTION_INFO_V1(workflow_start);
-PG_FUNCTION_INFO_V1(workflow_instance_of_key);
-PG_FUNCTION_INFO_V1(workflow_set_data);
-PG_FUNCTION_INFO_V1(workflow_cancel);
+WF_FUNCTION(workflow_start);
+WF_FUNCTION(workflow_instance_of_key);
+WF_FUNCTION(workflow_set_data);
+WF_FUNCTION(workflow_cancel);
 
 /* ---- start ---- */
 

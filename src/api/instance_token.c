@@ -18,9 +18,10 @@
 #include "store/late.h"
 #include "store/operation.h"
 #include "store/token.h"
+#include "store/version.h"
 
-PG_FUNCTION_INFO_V1(workflow_instance_token);
-PG_FUNCTION_INFO_V1(workflow_instance_of_token);
+WF_FUNCTION(workflow_instance_token);
+WF_FUNCTION(workflow_instance_of_token);
 
 #define STATUS_PENDING "pending"
 

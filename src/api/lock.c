@@ -19,8 +19,9 @@
 #include "store/durable.h"
 #include "store/played.h"
 #include "store/privilege.h"
+#include "store/version.h"
 
-PG_FUNCTION_INFO_V1(workflow_release);
+WF_FUNCTION(workflow_release);
 
 TimestampTz
 wf_lock_until(Interval *lock, TimestampTz now, const char *argument)

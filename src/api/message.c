@@ -36,13 +36,14 @@
 #include "store/privilege.h"
 #include "store/row.h"
 #include "store/subtransaction.h"
+#include "store/version.h"
 
 /* So many messages are brought directly in one transaction. */
 #define MOST_BROUGHT 32
 
-PG_FUNCTION_INFO_V1(workflow_send_message);
-PG_FUNCTION_INFO_V1(workflow_send_signal);
-PG_FUNCTION_INFO_V1(workflow_withdraw_message);
+WF_FUNCTION(workflow_send_message);
+WF_FUNCTION(workflow_send_signal);
+WF_FUNCTION(workflow_withdraw_message);
 
 /* ---- arguments ---- */
 

@@ -11,11 +11,12 @@
 #include "store/access.h"
 #include "store/counts.h"
 #include "store/query.h"
+#include "store/version.h"
 
-PG_FUNCTION_INFO_V1(workflow_count_instances);
-PG_FUNCTION_INFO_V1(workflow_count_visits);
-PG_FUNCTION_INFO_V1(workflow_count_due);
-PG_FUNCTION_INFO_V1(workflow_count_write_backs);
+WF_FUNCTION(workflow_count_instances);
+WF_FUNCTION(workflow_count_visits);
+WF_FUNCTION(workflow_count_due);
+WF_FUNCTION(workflow_count_write_backs);
 
 static Datum
 return_counts(FunctionCallInfo fcinfo, WfCounted counted)

@@ -29,6 +29,7 @@
 #include "store/privilege.h"
 #include "store/query.h"
 #include "store/subscription.h"
+#include "store/version.h"
 
 #define CHUNK	   500
 #define LITERAL(n) #n
@@ -41,8 +42,8 @@ static WfQuery q_next = {
 	.argtypes = {INT4OID, INT8OID, INT4OID},
 };
 
-PG_FUNCTION_INFO_V1(workflow_migrate);
-PG_FUNCTION_INFO_V1(workflow_migrate_process);
+WF_FUNCTION(workflow_migrate);
+WF_FUNCTION(workflow_migrate_process);
 
 /* ---- the mapping ---- */
 

@@ -13,8 +13,9 @@
 #include "store/call_headers.h"
 #include "store/privilege.h"
 #include "store/trace.h"
+#include "store/version.h"
 
-PG_FUNCTION_INFO_V1(workflow_last_operation);
+WF_FUNCTION(workflow_last_operation);
 
 bool
 wf_argument_async(FunctionCallInfo fcinfo, int n, char **callback_url)

@@ -24,15 +24,16 @@
 #include "store/owed.h"
 #include "store/privilege.h"
 #include "store/query.h"
+#include "store/version.h"
 
 static WfQuery q_count_living = {.sql = "SELECT count(*) FROM workflow_data.instance"};
 
-PG_FUNCTION_INFO_V1(workflow_retry);
-PG_FUNCTION_INFO_V1(workflow_skip);
-PG_FUNCTION_INFO_V1(workflow_cancel_visit);
-PG_FUNCTION_INFO_V1(workflow_move);
-PG_FUNCTION_INFO_V1(workflow_erase);
-PG_FUNCTION_INFO_V1(workflow_adopt);
+WF_FUNCTION(workflow_retry);
+WF_FUNCTION(workflow_skip);
+WF_FUNCTION(workflow_cancel_visit);
+WF_FUNCTION(workflow_move);
+WF_FUNCTION(workflow_erase);
+WF_FUNCTION(workflow_adopt);
 PG_FUNCTION_INFO_V1(workflow_identity_changed);
 
 /* ---- incidents ---- */

@@ -12,8 +12,9 @@
 #include "api/target.h"
 #include "engine/request.h"
 #include "store/access.h"
+#include "store/version.h"
 
-PG_FUNCTION_INFO_V1(workflow_request);
+WF_FUNCTION(workflow_request);
 
 #define VISIT "visit " INT64_FORMAT "_" INT64_FORMAT
 

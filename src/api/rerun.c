@@ -24,6 +24,7 @@
 #include "store/query.h"
 #include "store/subtransaction.h"
 #include "store/trace.h"
+#include "store/version.h"
 
 #define KEY_INDEX "instance_business_key"
 
@@ -44,7 +45,7 @@ static WfQuery q_living_key = {
 	.argtypes = {INT4OID, INT4OID, TEXTOID},
 };
 
-PG_FUNCTION_INFO_V1(workflow_rerun);
+WF_FUNCTION(workflow_rerun);
 
 /* What is asked for. */
 typedef struct Rerun

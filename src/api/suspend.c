@@ -21,6 +21,7 @@
 #include "store/identity.h"
 #include "store/privilege.h"
 #include "store/query.h"
+#include "store/version.h"
 
 #define CHUNK	   1000
 #define LITERAL(n) #n
@@ -33,10 +34,10 @@ static WfQuery q_next = {
 	.argtypes = {INT4OID, INT8OID, BOOLOID, INT8OID},
 };
 
-PG_FUNCTION_INFO_V1(workflow_suspend);
-PG_FUNCTION_INFO_V1(workflow_resume);
-PG_FUNCTION_INFO_V1(workflow_suspend_process);
-PG_FUNCTION_INFO_V1(workflow_resume_process);
+WF_FUNCTION(workflow_suspend);
+WF_FUNCTION(workflow_resume);
+WF_FUNCTION(workflow_suspend_process);
+WF_FUNCTION(workflow_resume_process);
 
 /*
  * Suspend or resume all instances of the batch, which are loaded and locked. Returns how many were

@@ -20,12 +20,13 @@
 #include "store/durable.h"
 #include "store/late.h"
 #include "store/task.h"
+#include "store/version.h"
 
 #define MAX_PERSON_BYTES 200
 
-PG_FUNCTION_INFO_V1(workflow_claim);
-PG_FUNCTION_INFO_V1(workflow_unclaim);
-PG_FUNCTION_INFO_V1(workflow_reassign);
+WF_FUNCTION(workflow_claim);
+WF_FUNCTION(workflow_unclaim);
+WF_FUNCTION(workflow_reassign);
 
 typedef struct Call
 {

@@ -23,6 +23,7 @@
 #include "store/history.h"
 #include "store/privilege.h"
 #include "store/query.h"
+#include "store/version.h"
 
 /*
  * the instance: process_id, process, version, business_key, status, started_at, ended_at, why it
@@ -41,7 +42,7 @@ static WfQuery q_instance = {
 	.argtypes = {INT8OID},
 };
 
-PG_FUNCTION_INFO_V1(workflow_timeline);
+WF_FUNCTION(workflow_timeline);
 
 typedef struct Story
 {

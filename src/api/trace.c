@@ -11,9 +11,10 @@
 #include "utils/timestamp.h"
 
 #include "store/trace.h"
+#include "store/version.h"
 
-PG_FUNCTION_INFO_V1(workflow_trace_id);
-PG_FUNCTION_INFO_V1(workflow_span_id);
+WF_FUNCTION(workflow_trace_id);
+WF_FUNCTION(workflow_span_id);
 
 /* workflow_data.trace_id(instance bigint, started_at timestamptz, traceparent text) → text */
 Datum

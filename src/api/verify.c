@@ -19,6 +19,7 @@
 #include "store/access.h"
 #include "store/delivery.h"
 #include "store/query.h"
+#include "store/version.h"
 
 /* What waits for the end of a suspension that is over, or whose instance has ended. */
 static WfQuery q_deliveries = {
@@ -145,7 +146,7 @@ static WfQuery q_operations = {
 		"WHERE d.instance = o.instance AND d.kind = '" WF_DELIVERY_REST "') ORDER BY 1, 2, 3",
 };
 
-PG_FUNCTION_INFO_V1(workflow_verify);
+WF_FUNCTION(workflow_verify);
 
 static bool
 is_status(const WfVerifiedInstance *instance, const char *status)

@@ -30,6 +30,7 @@
 #include "store/privilege.h"
 #include "store/process.h"
 #include "store/query.h"
+#include "store/version.h"
 
 #define STATUS_LEN 16
 
@@ -58,7 +59,7 @@ static WfQuery q_step = {
 	.argtypes = {INT8OID, TEXTOID},
 };
 
-PG_FUNCTION_INFO_V1(workflow_wait_for);
+WF_FUNCTION(workflow_wait_for);
 
 /* ---- arguments ---- */
 

@@ -20,10 +20,11 @@
 #include "store/late.h"
 #include "store/process.h"
 #include "store/token.h"
+#include "store/version.h"
 
-PG_FUNCTION_INFO_V1(workflow_callback);
-PG_FUNCTION_INFO_V1(workflow_callback_raw);
-PG_FUNCTION_INFO_V1(workflow_callback_heartbeat);
+WF_FUNCTION(workflow_callback);
+WF_FUNCTION(workflow_callback_raw);
+WF_FUNCTION(workflow_callback_heartbeat);
 
 typedef struct Token
 {

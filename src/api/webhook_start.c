@@ -22,13 +22,14 @@
 #include "store/privilege.h"
 #include "store/subtransaction.h"
 #include "store/token.h"
+#include "store/version.h"
 #include "store/webhook_start.h"
 
 /* Others may start it, or end it, meanwhile: it is looked for again so often. */
 #define MOST_ROUNDS 8
 
-PG_FUNCTION_INFO_V1(workflow_webhook);
-PG_FUNCTION_INFO_V1(workflow_webhook_token);
+WF_FUNCTION(workflow_webhook);
+WF_FUNCTION(workflow_webhook_token);
 
 /* ---- tokens ---- */
 

@@ -21,11 +21,12 @@
 #include "shmem/database.h"
 #include "shmem/registration.h"
 #include "shmem/shmem.h"
+#include "store/version.h"
 
-PG_FUNCTION_INFO_V1(workflow_workers);
-PG_FUNCTION_INFO_V1(workflow_servers);
-PG_FUNCTION_INFO_V1(workflow_server_failures);
-PG_FUNCTION_INFO_V1(workflow_server_latencies);
+WF_FUNCTION(workflow_workers);
+WF_FUNCTION(workflow_servers);
+WF_FUNCTION(workflow_server_failures);
+WF_FUNCTION(workflow_server_latencies);
 
 static bool
 sees_all(void)

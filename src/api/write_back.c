@@ -19,8 +19,9 @@
 #include "store/played.h"
 #include "store/privilege.h"
 #include "store/row.h"
+#include "store/version.h"
 
-PG_FUNCTION_INFO_V1(workflow_write_back);
+WF_FUNCTION(workflow_write_back);
 
 static void
 report_not_attached(Oid relid)

@@ -30,6 +30,7 @@
 #include "store/privilege.h"
 #include "store/query.h"
 #include "store/row.h"
+#include "store/version.h"
 #include "worker/delivery_kinds.h"
 #include "worker/failure.h"
 #include "worker/message_start.h"
@@ -41,7 +42,7 @@
 /* So many pieces are done in one call: a beat of ten milliseconds, and a year, are more than anybody waits for. */
 #define MOST_PIECES 100000
 
-PG_FUNCTION_INFO_V1(workflow_advance);
+WF_FUNCTION(workflow_advance);
 
 static bool playing = false; /* a call is under way in this process */
 

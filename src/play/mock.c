@@ -21,10 +21,11 @@
 #include "play/script.h"
 #include "store/access.h"
 #include "store/played.h"
+#include "store/version.h"
 
-PG_FUNCTION_INFO_V1(workflow_mock);
-PG_FUNCTION_INFO_V1(workflow_mocked_requests);
-PG_FUNCTION_INFO_V1(workflow_now);
+WF_FUNCTION(workflow_mock);
+WF_FUNCTION(workflow_mocked_requests);
+WF_FUNCTION(workflow_now);
 
 /* ---- mock ---- */
 

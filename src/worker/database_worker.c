@@ -7,12 +7,7 @@
  */
 #include "compat.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
-#include "catalog/indexing.h"
-#include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -20,16 +15,14 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
-#include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "shmem/executors.h"
 #include "shmem/wakeups.h"
 #include "shmem/registration.h"
 #include "shmem/workers.h"
+#include "store/version.h"
 #include "worker/memory.h"
 #include "worker/worker.h"
 
@@ -79,31 +72,6 @@ force(const Setting *settings, int n)
 	}
 }
 
-/* The installed version of the extension, palloc'd; NULL if this database does not have it. */
-static char *
-installed_version(void)
-{
-	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	char	   *version = NULL;
-
-	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum("workflow"));
-	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-	{
-		bool  isnull;
-		Datum value = heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(rel), &isnull);
-
-		version = isnull ? pstrdup("") : TextDatumGetCString(value);
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return version;
-}
-
 static void
 log_version(const char *version)
 {
@@ -132,7 +100,7 @@ find_extension(WfWorkerKind kind)
 
 	wf_begin_transaction();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	version = installed_version();
+	version = wf_version_installed();
 	if (version == NULL)
 		exit_reason = WF_EXIT_ABSENT;
 	else if (strcmp(version, WORKFLOW_VERSION) != 0)
