@@ -1,7 +1,7 @@
 # workflow: a PostgreSQL extension (PGXS). `make`, `make install`, `make installcheck`; `make check`, `make demo`, `make bench`;
 # `make deb`, `make dist`.
 EXTENSION   = workflow workflow_router
-EXTVERSION  = 0.1
+EXTVERSION  = 0.2
 MODULE_big  = workflow
 PGFILEDESC  = "workflow - durable wait states"
 
@@ -13,7 +13,14 @@ SCRIPTS     = bin/workflow-apply
 
 # The order matters: tables first, grants last.
 SCHEMA      = $(sort $(wildcard src/schema/*.sql))
-DATA_built  = workflow--$(EXTVERSION).sql workflow_router--$(EXTVERSION).sql
+DATA_built  = workflow--$(EXTVERSION).sql $(UPDATE) workflow_router--$(EXTVERSION).sql
+
+# From an earlier version: by hand what changes tables, around the same files of src/schema.
+OLDVERSION  = 0.1
+UPDATE      = workflow--$(OLDVERSION)--$(EXTVERSION).sql
+UPDATE_PART = src/upgrade/$(OLDVERSION)--$(EXTVERSION)
+DATA        = src/upgrade/workflow--$(OLDVERSION).sql
+
 # The router over several databases: SQL alone. src/router/generate.sql makes a part of it.
 ROUTER      = $(sort $(wildcard src/router/[0-9]*.sql))
 
@@ -60,6 +67,13 @@ workflow--$(EXTVERSION).sql: $(SCHEMA) src/store/columns.c src/store/partition.c
 	@awk -f src/schema/columns.awk src/schema/10_tables.sql src/store/columns.c src/store/partition.c
 	@printf '%s\n' '\echo Use "CREATE EXTENSION workflow" to load this file. \quit' > $@
 	cat $(SCHEMA) >> $@
+
+$(UPDATE): $(SCHEMA) $(wildcard src/upgrade/*)
+	@printf '%s\n' '\echo Use "ALTER EXTENSION workflow UPDATE" to load this file. \quit' > $@
+	awk -f src/upgrade/again.awk src/schema/01_schema.sql >> $@
+	cat $(UPDATE_PART).before.sql >> $@
+	awk -f src/upgrade/again.awk $(filter-out %/00_new.sql %/01_schema.sql,$(SCHEMA)) >> $@
+	cat $(UPDATE_PART).after.sql >> $@
 
 # PGXS installs scripts under their names alone, and looks for them with their folders here.
 .PHONY: uninstall-scripts

@@ -39,9 +39,10 @@
 #include "store/process.h"
 #include "store/row_result.h"
 #include "store/trust.h"
+#include "store/version.h"
 
-PG_FUNCTION_INFO_V1(workflow_attach);
-PG_FUNCTION_INFO_V1(workflow_detach);
+WF_FUNCTION(workflow_attach);
+WF_FUNCTION(workflow_detach);
 
 /* ---- arguments ---- */
 
@@ -449,6 +450,43 @@ enable_always(List *partitions)
 
 	foreach (lc, partitions)
 		wf_replicated_enable(lfirst_oid(lc));
+}
+
+/*
+ * Is this a table to which what is shown cannot be written, since that would run code of others? Tell that; before version
+ * 0.2 nobody asked.
+ */
+static void
+tell_untrusted(Relation rel, const WfAttachment *attachment)
+{
+	char *code = attachment->trust || !wf_attachment_shows(attachment) ? NULL : wf_trust_foreign_code(attachment);
+
+	if (code != NULL)
+		ereport(
+			WARNING,
+			errmsg("rows of table \"%s\" will not show their instances of process \"%s\" any more",
+				   RelationGetRelationName(rel), attachment->process),
+			errdetail("Writing to them would run what somebody else can change, %s, with the rights of the owner of "
+					  "the table.",
+					  code),
+			errhint("Let it belong to that owner; or detach the table, and attach it with trust => true."));
+}
+
+void
+wf_attach_renew(Relation rel)
+{
+	List		 *partitions = lock_partitions(rel);
+	WfAttachment *attachments;
+	int			  n = wf_attachments_of(RelationGetRelid(rel), &attachments);
+
+	for (int i = 0; i < n; i++)
+	{
+		create_triggers(rel, &attachments[i]);
+		forget_cached(partitions); /* which makes those that are there known to the next one */
+		tell_untrusted(rel, &attachments[i]);
+	}
+	keep_columns(rel, attachments, n);
+	forget_cached(partitions);
 }
 
 /* ---- attach ---- */

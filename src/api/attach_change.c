@@ -23,10 +23,11 @@
 
 #include "api/attach_internal.h"
 #include "store/access.h"
+#include "store/version.h"
 
-PG_FUNCTION_INFO_V1(workflow_after_update);
-PG_FUNCTION_INFO_V1(workflow_after_delete);
-PG_FUNCTION_INFO_V1(workflow_after_truncate);
+WF_FUNCTION(workflow_after_update);
+WF_FUNCTION(workflow_after_delete);
+WF_FUNCTION(workflow_after_truncate);
 
 static TriggerData *
 change_trigger_data(FunctionCallInfo fcinfo, const char *function, TriggerEvent event)

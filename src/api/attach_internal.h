@@ -259,6 +259,12 @@ extern HeapTuple wf_move_arrived(const WfAttachedTable *table, Relation rel, Hea
  */
 extern void wf_rows_rekey(const WfAttachedTable *table, Oid owner, char **olds, char **news, int n, bool all);
 
+/*
+ * Give a table, which the caller has locked, the triggers that its attachments need, since an earlier version has attached
+ * it. To be called inside wf_store_enter.
+ */
+extern void wf_attach_renew(Relation rel);
+
 /* The write-back by which the trigger that was called with fcinfo fires, or NULL: see attach_keep.c. */
 extern const WfWriting *wf_attached_writing(FunctionCallInfo fcinfo, Relation rel);
 

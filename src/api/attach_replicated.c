@@ -38,8 +38,9 @@
 #include "store/access.h"
 #include "store/refused.h"
 #include "store/subtransaction.h"
+#include "store/version.h"
 
-PG_FUNCTION_INFO_V1(workflow_retry_rows);
+WF_FUNCTION(workflow_retry_rows);
 
 /* Rows that are refused are logged so often at most. */
 #define REPORT_EVERY_MS 1000

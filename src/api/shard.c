@@ -14,9 +14,10 @@
 #include "store/access.h"
 #include "store/audit.h"
 #include "store/shard.h"
+#include "store/version.h"
 
-PG_FUNCTION_INFO_V1(workflow_set_shard);
-PG_FUNCTION_INFO_V1(workflow_shard);
+WF_FUNCTION(workflow_set_shard);
+WF_FUNCTION(workflow_shard);
 PG_FUNCTION_INFO_V1(workflow_shard_changed);
 
 static void
