@@ -40,8 +40,9 @@ on_update: ''set_data'': what an UPDATE changes in a row is merged into the data
   ''cancel'': the instance of a deleted row is cancelled; ''ignore''.
 existing: true: rows that are there already, and never had an instance of this table and process, start one, too.
 trust: true: code of other roles that the table brings with it runs with the rights of its owner.
-replicated: true: logical replication brings its rows, of which one that cannot start its instance does not stop that: it is in
-  the view workflow.refused_rows. show_in: the table, mostly a foreign one, in which rows of the same keys show their instances.
+replicated: true: logical replication brings its rows; one that cannot start its instance does not stop that, and is in
+  the view workflow.refused_rows.
+show_in: the table, mostly a foreign one, in which rows of the same keys show their instances.
 Errors: 42704 no such process; 42703 no such column; 42710 it is attached already; 42809 what cannot be attached, such
   as a view; 22023 no such step, or another argument that cannot be; 42501 needs ownership of the table, whose owner
   needs start; or the table brings code of others.';
