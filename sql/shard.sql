@@ -8,17 +8,21 @@ SELECT workflow.set_shard(1);
 SELECT workflow.shard(), (SELECT count(*) FROM workflow.shards);
 SELECT * FROM workflow_data.shard;
 RESET ROLE;
-\set VERBOSITY verbose
 \set SHOW_CONTEXT never
 SELECT workflow.set_shard(1024);
+\echo :LAST_ERROR_SQLSTATE
 SELECT workflow.set_shard(-1);
+\echo :LAST_ERROR_SQLSTATE
 SELECT workflow.set_shard(NULL);
+\echo :LAST_ERROR_SQLSTATE
 SELECT workflow.set_shard(1, -1);
+\echo :LAST_ERROR_SQLSTATE
 SELECT workflow.set_shard(1, NULL);
+\echo :LAST_ERROR_SQLSTATE
 BEGIN READ ONLY;
 SELECT workflow.set_shard(1);
+\echo :LAST_ERROR_SQLSTATE
 ROLLBACK;
-\set VERBOSITY default
 
 -- ---- instances from before, and after ----
 SELECT workflow.define('shard', '{"steps": [{"step": "wait", "wait": true}]}') AS version;

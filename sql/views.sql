@@ -36,7 +36,7 @@ BEGIN
         line := substring(line FROM '(\w+( Only)? Scan.* on (visit|instance|visit_history|instance_history|visit_stray|instance_stray|attempt_history|attempt_stray|late_callback)[_0-9]* )');
         CONTINUE WHEN line IS NULL;
         -- as good, where hardly anything is an incident
-        line := replace(line, ' visit_incident ', ' visit_serial_number ');
+        line := replace(line, ' visit_incident ', ' visit_pkey ');
         line := regexp_replace(line, '_[0-9]{8}', '', 'g');
         scans := scans || trim(line);
     END LOOP;
@@ -53,6 +53,7 @@ BEGIN
     RETURN found;
 END $$;
 -- the partitions of coming weeks are empty: whether they are scanned one way or the other says nothing
+SET jit = off;
 SET enable_seqscan = off;
 SET enable_bitmapscan = off;
 \pset format unaligned

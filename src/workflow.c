@@ -31,6 +31,7 @@ _PG_init(void)
 	wf_shmem_init();
 	wf_query_init();
 	wf_view_plan_init();
+	wf_serial_index_init();
 	wf_launcher_register();
 	wf_utility_hook_install();
 }

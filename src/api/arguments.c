@@ -6,8 +6,10 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type_d.h"
 #include "common/int.h"
 #include "fmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
@@ -19,6 +21,9 @@
 #define SERIAL_BYTES 48
 
 PG_FUNCTION_INFO_V1(workflow_serial_number);
+PG_FUNCTION_INFO_V1(workflow_serial_instance);
+PG_FUNCTION_INFO_V1(workflow_serial_visit);
+PG_FUNCTION_INFO_V1(workflow_serial_instances);
 WF_FUNCTION(workflow_serial_is_text);
 
 void
@@ -153,6 +158,56 @@ workflow_serial_number(PG_FUNCTION_ARGS)
 	buffer[len++] = '_';
 	len += pg_lltoa(PG_GETARG_INT64(1), buffer + len);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(buffer, len));
+}
+
+static bool
+parse_text(Datum value, WfSerial *serial)
+{
+	text *number = DatumGetTextPP(value);
+
+	return wf_serial_parse(VARDATA_ANY(number), VARSIZE_ANY_EXHDR(number), serial);
+}
+
+/* workflow_data.serial_instance(serial_number text) → bigint: the planner looks for it instead, as for the next two. */
+Datum
+workflow_serial_instance(PG_FUNCTION_ARGS)
+{
+	WfSerial serial;
+
+	if (!parse_text(PG_GETARG_DATUM(0), &serial))
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(serial.instance);
+}
+
+/* workflow_data.serial_visit(serial_number text) → bigint */
+Datum
+workflow_serial_visit(PG_FUNCTION_ARGS)
+{
+	WfSerial serial;
+
+	if (!parse_text(PG_GETARG_DATUM(0), &serial))
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(serial.visit);
+}
+
+/* workflow_data.serial_instances(serial_numbers text[]) → bigint[] */
+Datum
+workflow_serial_instances(PG_FUNCTION_ARGS)
+{
+	Datum *values;
+	bool  *nulls;
+	int	   n;
+	int	   found = 0;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		WfSerial serial;
+
+		if (!nulls[i] && parse_text(values[i], &serial))
+			values[found++] = Int64GetDatum(serial.instance);
+	}
+	PG_RETURN_ARRAYTYPE_P(construct_array(values, found, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
 /*

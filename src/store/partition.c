@@ -59,7 +59,7 @@ const WfHistoryTable wf_history_tables[] = {
 		{"visit_history",
 		 "visit_stray",
 		 ", PRIMARY KEY (instance, visit)",
-		 {BY_SERIAL_NUMBER, BY_END},
+		 {BY_END},
 		 "instance, visit, process_id, attempts, entered_at, ended_at, step, outcome, result, completed_by, webhook, scope, item, child, begun_by",
 		 true},
 	[WF_ATTEMPT_HISTORY] =

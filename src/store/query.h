@@ -84,4 +84,10 @@ extern char *wf_result_text(uint64 row, int column); /* palloc'd; NULL for a nul
  */
 extern void wf_view_plan_init(void);
 
+/*
+ * serial_index.c: let conditions on serial numbers find rows by instance and visit. To be called
+ * once, while the library is preloaded.
+ */
+extern void wf_serial_index_init(void);
+
 #endif

@@ -123,6 +123,13 @@ BEGIN
         LOOP
             EXECUTE command;
         END LOOP;
+        -- visits are found by serial number through their key
+        FOR index IN
+            SELECT i.indexrelid::pg_catalog.regclass FROM pg_catalog.pg_index i
+            WHERE i.indrelid = part.oid AND part.parent = 'visit_history' AND pg_catalog.pg_get_expr(i.indexprs, i.indrelid) ~ 'serial_number\(instance, visit\)'
+        LOOP
+            EXECUTE 'DROP INDEX ' || index;
+        END LOOP;
         FOR index IN SELECT x.definition FROM workflow_upgrade_indexes x WHERE x.name = part.parent LOOP
             EXECUTE pg_catalog.format('CREATE INDEX ON %s %s', part.oid::pg_catalog.regclass, index);
         END LOOP;

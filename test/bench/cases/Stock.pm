@@ -106,7 +106,7 @@ sub operations
 sub indexes_case
 {
 	my %indexes = (bench => '^$', bench_counted => '^(visit_state|instance_status)$',
-		bench_bare => '^(visit_state|instance_status|visit_waiting|visit_serial_number|.*_history_.*_(serial_number|ended_at|business_key)_idx)$');
+		bench_bare => '^(visit_state|instance_status|visit_waiting|.*_history_.*_(serial_number|ended_at|business_key)_idx)$');
 	my @sides = qw(bench bench_counted bench_bare);
 	my (@pairs, %session);
 
