@@ -3,10 +3,11 @@
  *		The cookie jar of a request that wants one: filled before the request is sent, read after
  *		its answer, then emptied.
  *
- * libcurl's cookie engine lives in the easy handle, which goes from request to request. The engine
- * is on from wf_cookies_prepare to wf_cookies_forget and off at all other times, with no cookie
- * left in it. The cookies of a reply are memory of libcurl's and malloc's, freed with the other
- * parts of the reply.
+ * libcurl's cookie engine lives in the easy handle, which goes from request to request. Switching it
+ * on and off costs more than most requests want of it, which neither have nor get a cookie. So it
+ * stays on when a request has ended with an empty jar; one that has anything in it is switched off,
+ * which empties it. The cookies of a reply are memory of libcurl's and malloc's, freed with the
+ * other parts of the reply.
  */
 #include "postgres.h"
 
@@ -141,6 +142,35 @@ wf_cookies_withhold_again(WfTransfer *transfer)
 	return at != NULL && curl_easy_setopt(transfer->easy, CURLOPT_COOKIELIST, "ALL") == CURLE_OK;
 }
 
+static bool
+switch_on(WfTransfer *transfer)
+{
+	/* the empty file name switches the engine on without reading a file */
+	if (!transfer->has_engine)
+		transfer->has_engine = curl_easy_setopt(transfer->easy, CURLOPT_COOKIEFILE, "") == CURLE_OK;
+	return transfer->has_engine;
+}
+
+static void
+switch_off(WfTransfer *transfer)
+{
+	if (transfer->has_engine)
+		(void) curl_easy_setopt(transfer->easy, CURLOPT_COOKIEFILE, NULL);
+	transfer->has_engine = false;
+}
+
+/* Is nothing in the jar, not even what has expired? */
+static bool
+is_empty(const WfTransfer *transfer)
+{
+	struct curl_slist *jar = NULL;
+	CURLcode		   code = curl_easy_getinfo(transfer->easy, CURLINFO_COOKIELIST, &jar);
+	bool			   answer = code == CURLE_OK && jar == NULL;
+
+	curl_slist_free_all(jar);
+	return answer;
+}
+
 /*
  * Switch the cookie engine on and fill the jar. Where the request has a Cookie header of its own,
  * the jar must not be sent, so it is filled when the answer begins. False if there is no memory.
@@ -149,10 +179,12 @@ bool
 wf_cookies_prepare(WfTransfer *transfer, const WfHttpRequest *request)
 {
 	if (!request->want_cookies)
+	{
+		switch_off(transfer);
 		return true;
+	}
 	transfer->has_jar = true;
-	/* the empty file name switches the engine on without reading a file */
-	if (curl_easy_setopt(transfer->easy, CURLOPT_COOKIEFILE, "") != CURLE_OK)
+	if (!switch_on(transfer))
 		return false;
 	if (names_cookies(request))
 		return withhold(transfer, request);
@@ -243,14 +275,14 @@ wf_cookies_collect(WfTransfer *transfer)
 	return true;
 }
 
-/* Switch the cookie engine off, which empties it, and free the cookies of the reply. */
+/* Empty the jar, and free the cookies of the reply. */
 void
 wf_cookies_forget(WfTransfer *transfer)
 {
 	if (!transfer->has_jar)
 		return;
-	if (transfer->easy != NULL)
-		(void) curl_easy_setopt(transfer->easy, CURLOPT_COOKIEFILE, NULL);
+	if (transfer->easy != NULL && !is_empty(transfer))
+		switch_off(transfer);
 	curl_slist_free_all(transfer->jar);
 	free(transfer->cookies);
 	free(transfer->withheld);

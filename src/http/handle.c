@@ -84,6 +84,7 @@ wf_handle_open(WfTransfer *transfer)
 	transfer->easy = curl_easy_init();
 	if (transfer->easy == NULL)
 		return false;
+	transfer->has_engine = false;
 	if (set_constant_options(transfer))
 		return true;
 	curl_easy_cleanup(transfer->easy);

@@ -111,6 +111,7 @@ typedef struct WfTransfer
 	 * The cookie jar, of which cookies.c takes care. Lines that are withheld until the answer
 	 * begins stand one behind the other.
 	 */
+	bool  has_engine; /* the handle's is on */
 	bool  has_jar;
 	char *withheld; /* malloc'ed */
 	int	  nwithheld;
