@@ -39,9 +39,8 @@ is_token_text(const char *s)
 		return false;
 	for (; *s; s++)
 	{
-		if (!isalnum((unsigned char) *s) && strchr("!#$%&'*+-.^_`|~", *s) == NULL)
-			return false;
-		if ((unsigned char) *s >= 0x80)
+		if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || *s == '-' || (*s >= '0' && *s <= '9')) &&
+			strchr("!#$%&'*+.^_`|~", *s) == NULL)
 			return false;
 	}
 	return true;
@@ -60,7 +59,7 @@ is_header_value(const char *s)
 
 /*
  * Is this a header by which the client frames the body or manages the connection? Callers may not
- * set those.
+ * set those. Most names are told from them by their first letter.
  */
 static bool
 is_framing_header(const char *name)
@@ -71,7 +70,7 @@ is_framing_header(const char *name)
 
 	for (int i = 0; i < lengthof(names); i++)
 	{
-		if (pg_strcasecmp(name, names[i]) == 0)
+		if ((name[0] | 0x20) == names[i][0] && pg_strcasecmp(name, names[i]) == 0)
 			return true;
 	}
 	return false;
