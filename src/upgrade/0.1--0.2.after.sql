@@ -32,7 +32,7 @@ FROM workflow.visit v JOIN workflow.instance i ON i.instance = v.instance ORDER 
 INSERT INTO workflow_data.attachment (attachment, relation, process_id, detached_at, relation_name, serial_column, serial_step, status_column,
                                       instance_column, condition, search_path, trust, on_update, on_delete)
 SELECT a.attachment, CASE WHEN c.oid IS NOT NULL THEN a.relation END, a.process_id, CASE WHEN c.oid IS NULL THEN pg_catalog.now() END,
-       coalesce(pg_catalog.format('%I.%I', n.nspname, c.relname), a.relation::text), a.serial_column, a.serial_step, a.status_column,
+       CASE WHEN c.oid IS NOT NULL THEN pg_catalog.format('%I.%I', n.nspname, c.relname) ELSE a.relation::oid::text END, a.serial_column, a.serial_step, a.status_column,
        a.instance_column, a.condition, 'pg_catalog, pg_temp', false, 'ignore', 'ignore'
 FROM workflow.attachment a
      LEFT JOIN pg_catalog.pg_class c ON c.oid = a.relation

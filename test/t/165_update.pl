@@ -153,6 +153,23 @@ diag($stderr) if $status == 0;
 is($node->safe_psql('whole', $rows), $was, 'leaves what there was, too');
 is(version('whole'), '0.1', 'and the version');
 
+# ---- attached tables that are gone, or bring code of others ----
+
+old_database($node, 'tables', with => <<'EOQ');
+DROP TABLE shop.parcels;
+CREATE FUNCTION public.theirs() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+ALTER FUNCTION public.theirs() OWNER TO upg_client;
+CREATE TRIGGER theirs BEFORE UPDATE ON shop.orders FOR EACH ROW EXECUTE FUNCTION public.theirs();
+EOQ
+($status, undef, $stderr) = $node->psql('tables', 'ALTER EXTENSION workflow UPDATE');
+is($status, 0, 'a table that is gone is no obstacle');
+like($stderr, qr/WARNING:  rows of table "orders" will not show their instances of process "order" any more\nDETAIL:.*function public\.theirs\(\) of role upg_client/, 'one that runs code of others is named');
+is($node->safe_psql('tables', 'SELECT relation FROM workflow.attachments'), 'shop.orders', 'the other one is attached');
+$node->safe_psql('tables', q[SELECT workflow.cancel(instance) FROM workflow.instances WHERE business_key = '6' AND process = 'order']);
+is_soon($node, 'tables', q[SELECT error IS NOT NULL FROM workflow.write_backs WHERE business_key = '6'], 't', 'what it should show is owed');
+$node->safe_psql('tables', 'DROP TRIGGER theirs ON shop.orders; SELECT workflow.write_back(\'shop.orders\')');
+is_soon($node, 'tables', 'SELECT state FROM shop.orders WHERE id = 6', 'aborted', 'and written when it no longer does');
+
 # ---- while others are at work ----
 
 old_database($node, 'busy');
