@@ -707,7 +707,8 @@ wf_write_back(const WfDelivery *delivery, WfSpared spared)
 		error = write_guarded(delivery->instance, &shown);
 	end_write_back(delivery, &shown, error, since, alone);
 	MemoryContextSwitchTo(context);
-	return error == NULL;
+	/* another server takes longer than what is done beside others may, and a cancel may cost the connection */
+	return error == NULL && !OidIsValid(shown.attachment.show_in);
 }
 
 bool
