@@ -71,3 +71,13 @@ COMMENT ON FUNCTION workflow.write_back(regclass) IS
   write-backs were to be tried later.
 relation: the table.
 Errors: 42704 it is not attached; 42501 needs ownership of the table, or admin on the process.';
+
+CREATE FUNCTION workflow.companion_sql(side text, tables regclass[], role name DEFAULT 'companion', server name DEFAULT 'provider')
+    RETURNS text LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'workflow_companion_sql';
+COMMENT ON FUNCTION workflow.companion_sql(text, regclass[], name, name) IS
+'Gives the SQL that a database without the library needs beside it, or the one that has it; both may be run again.
+side: ''provider'': for the former, an outbox for calls, and a publication of it and of the tables; ''companion'': for the
+  latter, what carries out these calls, and foreign tables in the schema provider.
+tables: those of this database to which a subscription brings rows. role: as whom this database comes to the provider.
+  server: the foreign server here that stands for the provider.
+Errors: 22023 a table without a primary key, or another side; 42501 needs ownership of the tables.';
