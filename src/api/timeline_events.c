@@ -8,6 +8,7 @@
 #include "catalog/pg_type.h"
 
 #include "api/timeline_internal.h"
+#include "model/fault.h"
 #include "store/history.h"
 #include "store/query.h"
 
@@ -32,8 +33,10 @@ static WfQuery q_entered = {
 static WfQuery q_attempts = {
 	.sql = "SELECT b.* FROM (SELECT a.ended_at, a.visit, NULL::text, a.attempt, a.http_status, "
 		   "a.error->>'code', a.error->>'message', "
-		   "a.attempt <= lag(a.attempt) OVER (PARTITION BY a.visit ORDER BY a.ended_at) AS again "
-		   "FROM " WF_ENDED("attempt") " a WHERE NOT a.incident AND " OF_INSTANCE ") b",
+		   "a.attempt <= lag(a.attempt) OVER w AND lag(a.error->>'code') OVER w IS DISTINCT FROM '" WF_CODE_LOST
+		   "' AS again "
+		   "FROM " WF_ENDED("attempt") " a WHERE NOT a.incident AND " OF_INSTANCE
+									   " WINDOW w AS (PARTITION BY a.visit ORDER BY a.ended_at)) b",
 	.nargs = 1,
 	.argtypes = {INT8OID},
 };
@@ -143,6 +146,8 @@ describe_attempt(uint64 row)
 	bool  again = DatumGetBool(wf_result(row, 8, &isnull)) && !isnull;
 	char *which = psprintf("attempt %d%s", wf_told_int(row, 4), again ? ", begun again by hand," : "");
 
+	if (code != NULL && strcmp(code, WF_CODE_LOST) == 0)
+		return psprintf("%s was interrupted%s", which, wf_told_because("", NULL, wf_result_text(row, 7)));
 	if (code == NULL)
 		return psprintf("%s succeeded%s", which, status != 0 ? psprintf(" with HTTP status %d", status) : "");
 	return psprintf("%s failed%s%s", which, status != 0 ? psprintf(" with HTTP status %d", status) : "",

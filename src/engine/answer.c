@@ -185,7 +185,7 @@ replied(WfBatch *batch, WfVisit *visit, Jsonb *reply)
  * at once leave no row.
  */
 static void
-record_attempt(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
+record_attempt(WfBatch *batch, WfVisit *visit, int number, const WfAnswer *answer)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	WfAttempt	 *attempt = palloc0(sizeof(WfAttempt));
@@ -193,12 +193,12 @@ record_attempt(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 	JsonbValue	  value;
 
 	attempt->visit = visit;
-	attempt->attempt = visit->attempt;
+	attempt->attempt = number;
 	attempt->started_at = answer->started_at != 0 ? answer->started_at : batch->now;
 	attempt->http_status = answer->fault.http_status;
 	attempt->server = called_server(batch, visit);
 	if (answer->fault.code != NULL)
-		attempt->error = wf_engine_error(&answer->fault, visit->attempt);
+		attempt->error = wf_engine_error(&answer->fault, number);
 	else if (status != NULL && JsonbExtractScalar(&status->root, &value) && value.type == jbvNumeric)
 		attempt->http_status = DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(value.val.numeric)));
 	batch->attempts = lappend(batch->attempts, attempt);
@@ -244,7 +244,7 @@ wf_answer_apply(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 	visit->attempt++;
 	visit->changed = true;
 	if (answer->fault.code != NULL || visit->attempt > 1)
-		record_attempt(batch, visit, answer);
+		record_attempt(batch, visit, visit->attempt, answer);
 	if (answer->fault.code != NULL)
 		failed_attempt(batch, visit, answer);
 	else
@@ -262,5 +262,15 @@ wf_answer_note(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
 	visit->attempt++;
 	visit->changed = true;
-	record_attempt(batch, visit, answer);
+	record_attempt(batch, visit, visit->attempt, answer);
+}
+
+void
+wf_answer_note_lost(WfBatch *batch, WfVisit *visit, TimestampTz started_at)
+{
+	record_attempt(batch, visit, visit->attempt + 1,
+				   &(WfAnswer){.started_at = started_at,
+							   .fault = {.code = WF_CODE_LOST,
+										 .message = "the server, or its worker, ended before the answer came: whether "
+													"the request has arrived is not known"}});
 }

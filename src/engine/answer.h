@@ -15,6 +15,8 @@ extern void wf_answer_note_failed(WfBatch *batch, WfVisit *visit, const WfFault 
 
 /* Note as an attempt of the visit what a worker has done. */
 extern void wf_answer_note(WfBatch *batch, WfVisit *visit, const WfAnswer *answer);
+/* Note the attempt that is under way, whose answer will not come: it is made again under the same number. */
+extern void wf_answer_note_lost(WfBatch *batch, WfVisit *visit, TimestampTz started_at);
 /* Is the fault one that is tried again, as far as `retry` says which are? */
 extern bool wf_answer_is_retried(const WfRetry *retry, const WfFault *fault);
 /* When to try again after so many failures. */

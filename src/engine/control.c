@@ -82,6 +82,12 @@ wf_engine_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 }
 
 void
+wf_engine_lost_attempt(WfBatch *batch, WfVisit *visit, TimestampTz started_at)
+{
+	wf_answer_note_lost(batch, visit, started_at);
+}
+
+void
 wf_engine_postpone(WfBatch *batch, WfVisit *visit, TimestampTz until)
 {
 	wf_state_postpone(batch, visit, until);

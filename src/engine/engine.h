@@ -43,6 +43,11 @@ extern void wf_engine_require_data(const WfStart *start);
 
 /* An action was answered: see engine/action.h. */
 extern void wf_engine_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer);
+/*
+ * A worker has ended while the request of a visit was under way, which is sent again: put that attempt on record. Nothing
+ * of the visit changes, so it need not be locked.
+ */
+extern void wf_engine_lost_attempt(WfBatch *batch, WfVisit *visit, TimestampTz started_at);
 
 /*
  * wf_engine_postpone: the work could not be done because something was lacking; it is due again at

@@ -19,6 +19,7 @@
 /* the reply cannot be read: too large, or it says JSON and is not */
 #define WF_CODE_REPLY	"reply"
 #define WF_CODE_REQUEST "request" /* a request that may not be sent: address, header, server, rights */
+#define WF_CODE_LOST	"lost"	  /* an attempt whose answer did not come before its worker ended; only on record */
 #define WF_CODE_AUTH	"auth"	  /* no credentials could be had: a file, or a token service */
 #define WF_CODE_DATA	"data"	  /* the data would be larger than workflow.max_data */
 #define WF_CODE_SEND	"send"	  /* several wait for a message that goes to one, or it may not be kept */

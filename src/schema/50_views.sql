@@ -418,7 +418,8 @@ CREATE VIEW workflow.attempts WITH (security_barrier) AS
 COMMENT ON VIEW workflow.attempts IS
 'Attempts of visits that have failed, those that came after them, and incidents that are over: of processes that the
   caller may view.
-An action that succeeds at once is in workflow.history alone';
+An action that succeeds at once is in workflow.history alone. What was under way when the server or its dispatcher
+  ended has the code lost, and the attempt that is made in its place has the same number';
 COMMENT ON COLUMN workflow.attempts.serial_number IS 'Serial number of the visit';
 COMMENT ON COLUMN workflow.attempts.instance IS 'Number of the instance';
 COMMENT ON COLUMN workflow.attempts.process IS 'Name of the process';

@@ -44,6 +44,7 @@
 #include "worker/failure.h"
 #include "worker/in_flight.h"
 #include "worker/places.h"
+#include "worker/sent.h"
 #include "worker/token.h"
 #include "worker/worker.h"
 
@@ -190,7 +191,11 @@ look_at_everything(WfDispatcher *dispatcher)
 	if (!dispatcher->everything || wf_shortage_lasts(dispatcher) || !wf_small_transaction(dispatcher, find_out, &pause))
 		return;
 	if (pause == WF_RUNNING && !dispatcher->unsettled)
+	{
 		await_standby();
+		if (!wf_lost_record(dispatcher))
+			return;
+	}
 	dispatcher->everything = false;
 	dispatcher->paused = pause != WF_RUNNING || dispatcher->unsettled;
 	wf_pause_set(pause);
@@ -473,6 +478,7 @@ turn(WfDispatcher *dispatcher)
 		wf_careful_yield();
 	}
 	dispatcher->news_at = wf_announce_news(GetCurrentTimestamp());
+	wf_sent_write();
 	wf_http_run(dispatcher->http);
 	wf_show_in_flight(wf_http_in_flight(dispatcher->http));
 }

@@ -114,6 +114,13 @@ extern bool wf_replies_remove_delivered(WfDispatcher *dispatcher);
 /* Try again to store replies that could not be stored before. */
 extern void wf_replies_retry_kept(WfDispatcher *dispatcher);
 
+/* ---- lost.c ---- */
+/*
+ * Put those attempts on record that a dispatcher before this one has left behind, once. Returns false if something was
+ * lacking, and it has to be called again.
+ */
+extern bool wf_lost_record(WfDispatcher *dispatcher);
+
 /* ---- pick_up.c ---- */
 /* When has the dispatcher to wake for this cursor of a server? */
 extern TimestampTz wf_requests_next(WfDispatcher *dispatcher, const WfQueueCursor *cursor);

@@ -17,6 +17,7 @@
 #include "shmem/shown.h"
 #include "worker/in_flight.h"
 #include "worker/places.h"
+#include "worker/sent.h"
 
 /* An error while the table grows would leave it broken: without memory for it, this process ends. */
 struct in_flight_hash;
@@ -93,6 +94,7 @@ leave_cursor(WfInFlight *entry)
 		wf_places_count(cursor, entry->owner, -1);
 	entry->owner = InvalidOid;
 	wf_request_hide(entry->place);
+	wf_sent_forget(entry->place);
 	cursor->probes -= entry->probe;
 	entry->probe = false;
 	if (cursor->breaker != NULL)
@@ -159,6 +161,15 @@ wf_in_flight_set_kind(int64 visit, bool probe, bool cancel)
 	entry->cursor->probes += probe - entry->probe;
 	entry->probe = probe;
 	entry->cancel = cancel;
+}
+
+void
+wf_in_flight_note_sent(int64 visit, int attempt)
+{
+	WfInFlight *entry = in_flight_lookup(entries, visit);
+
+	if (entry != NULL && entry->cursor != NULL && !entry->cancel)
+		wf_sent_note(entry->place, entry->instance, visit, attempt);
 }
 
 void

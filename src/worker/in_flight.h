@@ -54,6 +54,9 @@ extern void wf_in_flight_set_owner(int64 visit, Oid owner);
 /* Note what kind of request was made of a visit. */
 extern void wf_in_flight_set_kind(int64 visit, bool probe, bool cancel);
 
+/* The request of a visit is about to be sent, as this attempt (from 1): should this process end, the next one knows that. */
+extern void wf_in_flight_note_sent(int64 visit, int attempt);
+
 /* Remove a visit, if it is in flight, since its result has been committed. Its row may be picked up again. */
 extern void wf_in_flight_remove(int64 visit);
 

@@ -57,7 +57,10 @@ prepare_request(WfOutgoing *out, WfVisit *visit, const WfServer *server)
 	if (wf_http_request(visit, server, owner, request, &fault))
 	{
 		if (wf_token_add(out->cursor, server, owner, request))
+		{
 			out->requests = lappend(out->requests, request);
+			wf_in_flight_note_sent(visit->id, visit->attempt + 1);
+		}
 	}
 	else
 	{

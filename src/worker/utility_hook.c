@@ -38,6 +38,7 @@
 #include "shmem/wakeups.h"
 #include "store/attachment.h"
 #include "store/played.h"
+#include "worker/sent.h"
 #include "worker/worker.h"
 
 #define EXTENSION "workflow"
@@ -112,7 +113,10 @@ before_drop_database(DropdbStmt *stmt)
 	Oid database = get_database_oid(stmt->dbname, true);
 
 	if (owns_database(database) && !is_template(database))
+	{
 		stop_workers(database);
+		wf_sent_remove(database);
+	}
 }
 
 static void
