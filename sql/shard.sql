@@ -19,6 +19,16 @@ SELECT workflow.set_shard(1, -1);
 \echo :LAST_ERROR_SQLSTATE
 SELECT workflow.set_shard(1, NULL);
 \echo :LAST_ERROR_SQLSTATE
+SELECT workflow.keep(1, 0);
+\echo :LAST_ERROR_SQLSTATE
+SELECT workflow.keep(2, 2);
+\echo :LAST_ERROR_SQLSTATE
+SELECT workflow.keep(2, NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT workflow.keep(2, 0, 1024);
+\echo :LAST_ERROR_SQLSTATE
+SELECT workflow.keep(2, 0);
+\echo :LAST_ERROR_SQLSTATE
 BEGIN READ ONLY;
 SELECT workflow.set_shard(1);
 \echo :LAST_ERROR_SQLSTATE

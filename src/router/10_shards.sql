@@ -49,10 +49,26 @@ COMMENT ON COLUMN workflow_router.old.single IS 'Always true, so that there is o
 COMMENT ON COLUMN workflow_router.old.shard IS 'Shard';
 COMMENT ON COLUMN workflow_router.old.below IS 'Lower numbers of instances say nothing of shards, and are of this one';
 
+CREATE TABLE workflow_router.half (
+    shard     integer NOT NULL,
+    below     bigint NOT NULL,
+    modulus   integer NOT NULL CHECK (modulus >= 2),
+    remainder integer NOT NULL CHECK (remainder >= 0 AND remainder < modulus),
+    lives_in  integer NOT NULL,
+    PRIMARY KEY (shard, below, modulus, remainder)
+);
+COMMENT ON TABLE workflow_router.half IS 'Parts of shards that were split: where instances live that carry the number of another shard';
+COMMENT ON COLUMN workflow_router.half.shard IS 'Shard whose number they carry';
+COMMENT ON COLUMN workflow_router.half.below IS 'Their numbers are lower than this one';
+COMMENT ON COLUMN workflow_router.half.modulus IS 'Into how many parts it was split';
+COMMENT ON COLUMN workflow_router.half.remainder IS 'What their numbers leave, without the low ten bits';
+COMMENT ON COLUMN workflow_router.half.lives_in IS 'Shard in which they are';
+
+SELECT pg_catalog.pg_extension_config_dump('workflow_router.half', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_router.shard', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_router.former', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_router.old', '');
-GRANT SELECT ON workflow_router.shard, workflow_router.former, workflow_router.old TO PUBLIC;
+GRANT SELECT ON workflow_router.shard, workflow_router.former, workflow_router.old, workflow_router.half TO PUBLIC;
 
 -- ---- errors ----
 
@@ -143,7 +159,9 @@ COMMENT ON FUNCTION workflow_router.refuse(text, text) IS 'Says that a function 
 -- ---- which shard ----
 
 CREATE FUNCTION workflow_router.shard_of(instance bigint) RETURNS integer LANGUAGE sql STABLE AS $$
-    SELECT coalesce((SELECT o.shard FROM workflow_router.old o WHERE $1 < o.below), ($1 & 1023)::integer)
+    SELECT coalesce((SELECT h.lives_in FROM workflow_router.half h
+                     WHERE h.shard = s.shard AND $1 < h.below AND ($1 >> 10) % h.modulus = h.remainder), s.shard)
+    FROM (SELECT coalesce((SELECT o.shard FROM workflow_router.old o WHERE $1 < o.below), ($1 & 1023)::integer) AS shard) s
 $$;
 COMMENT ON FUNCTION workflow_router.shard_of(bigint) IS 'Tells the shard of an instance. instance: its number';
 
@@ -165,7 +183,7 @@ DECLARE
     found integer;
 BEGIN
     SELECT s.part INTO found FROM workflow_router.shard s
-    WHERE s.shard = coalesce((SELECT o.shard FROM workflow_router.old o WHERE part_of.instance < o.below), (part_of.instance & 1023)::integer);
+    WHERE s.shard = workflow_router.shard_of(part_of.instance);
     IF found IS NULL AND (instance IS NULL OR workflow_router.any_part() IS NULL) THEN
         RETURN workflow_router.any_part();
     ELSIF found IS NULL THEN
@@ -216,11 +234,16 @@ END $$;
 COMMENT ON FUNCTION workflow_router.home(text) IS 'Tells the shard in which instances with a business key start. key: as text';
 
 CREATE FUNCTION workflow_router.former_homes(key text) RETURNS SETOF integer LANGUAGE sql STABLE AS $$
-    SELECT DISTINCT h.shard
-    FROM (SELECT DISTINCT f.map FROM workflow_router.former f) m,
-        LATERAL (SELECT f.shard FROM workflow_router.former f WHERE f.map = m.map AND f.weight > 0
-                 ORDER BY workflow_router.draw($1, f.shard, f.weight) LIMIT 1) h
-    WHERE h.shard <> workflow_router.home($1) AND EXISTS (SELECT FROM workflow_router.shard s WHERE s.shard = h.shard)
+    WITH homes (shard) AS (
+        SELECT workflow_router.home($1)
+        UNION
+        SELECT f.shard
+        FROM (SELECT DISTINCT f.map FROM workflow_router.former f) m,
+            LATERAL (SELECT f.shard FROM workflow_router.former f WHERE f.map = m.map AND f.weight > 0
+                     ORDER BY workflow_router.draw($1, f.shard, f.weight) LIMIT 1) f)
+    SELECT p.shard
+    FROM (SELECT h.shard FROM homes h UNION SELECT a.lives_in FROM homes h JOIN workflow_router.half a ON a.shard = h.shard) p
+    WHERE p.shard <> workflow_router.home($1) AND EXISTS (SELECT FROM workflow_router.shard s WHERE s.shard = p.shard)
 $$;
 COMMENT ON FUNCTION workflow_router.former_homes(text) IS 'Tells the shards in which instances with a business key have started before. key: as text';
 
@@ -426,6 +449,26 @@ COMMENT ON FUNCTION workflow_router.forget_former() IS
 'Says that no instance lives that has started while weights were others: former homes of business keys are asked no more. Returns how often weights have changed.
 Errors: 42501 for superusers, and those whom they grant it.';
 
+CREATE FUNCTION workflow_router.split_shard(shard integer, modulus integer, remainder integer, new_shard integer, connect text, below bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM workflow_router.known(shard);
+    IF modulus IS NULL OR modulus < 2 OR remainder IS NULL OR remainder < 0 OR remainder >= modulus OR below IS NULL OR below <= 0 THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'that is no part of a shard',
+            HINT = 'modulus and remainder are those of workflow.keep() in the new shard, below is what that returned.';
+    ELSIF EXISTS (SELECT FROM workflow_router.half h WHERE split_shard.shard IN (h.shard, h.lives_in)) THEN
+        RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = format('shard %s was split already', shard),
+            HINT = 'A shard is split once; those that were added later can be, too.';
+    END IF;
+    PERFORM workflow_router.add_shard(new_shard, connect, (SELECT s.weight FROM workflow_router.shard s WHERE s.shard = split_shard.shard));
+    INSERT INTO workflow_router.half (shard, below, modulus, remainder, lives_in)
+    VALUES (split_shard.shard, (split_shard.below >> 10) << 10, split_shard.modulus, split_shard.remainder, new_shard);
+END $$;
+COMMENT ON FUNCTION workflow_router.split_shard(integer, integer, integer, integer, text, bigint) IS
+'Says that a shard was split, and which part of its instances lives in a new one.
+shard: the one that was split. modulus, remainder: of workflow.keep in the new shard. new_shard, connect: its number, and how it is
+  reached. below: what workflow.keep returned there.
+Errors: 42704 no such shard; 22023 what is no part; 0A000 it was split already; those of workflow_router.add_shard.';
+
 CREATE FUNCTION workflow_router.set_old(shard integer, below bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM workflow_router.known(shard);
@@ -439,5 +482,6 @@ Errors: 42704 no such shard.';
 
 REVOKE EXECUTE ON FUNCTION workflow_router.write_server(), workflow_router.remember_weights(), workflow_router.add_shard(integer, text, double precision),
                            workflow_router.move_shard(integer, text), workflow_router.set_weight(integer, double precision),
-                           workflow_router.remove_shard(integer, boolean), workflow_router.forget_former(), workflow_router.set_old(integer, bigint)
+                           workflow_router.remove_shard(integer, boolean), workflow_router.forget_former(), workflow_router.set_old(integer, bigint),
+                           workflow_router.split_shard(integer, integer, integer, integer, text, bigint)
     FROM PUBLIC;

@@ -48,7 +48,7 @@ DECLARE
     r_error record;
     r_state text; r_message text; r_detail text; r_hint text;
 BEGIN
-    IF r_key IS NOT NULL AND EXISTS (SELECT FROM workflow_router.former) THEN
+    IF r_key IS NOT NULL AND (EXISTS (SELECT FROM workflow_router.former) OR EXISTS (SELECT FROM workflow_router.half)) THEN
         PERFORM workflow_router.require_free(process, r_key);
     END IF;
     -- without a key anywhere: where nobody answers, nothing was started
@@ -142,7 +142,7 @@ BEGIN
     END IF;
     r_part := CASE WHEN instance IS NOT NULL THEN workflow_router.part_of(instance) ELSE workflow_router.known(workflow_router.home(r_key)) END;
     -- who has started under the key before weights were changed comes first
-    IF instance IS NULL AND EXISTS (SELECT FROM workflow_router.former) THEN
+    IF instance IS NULL AND (EXISTS (SELECT FROM workflow_router.former) OR EXISTS (SELECT FROM workflow_router.half)) THEN
         DECLARE
             r_home integer := r_part;
         BEGIN

@@ -232,6 +232,10 @@ EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS r_message = MESSAGE_TEXT, r_detail = PG_EXCEPTION_DETAIL, r_hint = PG_EXCEPTION_HINT;
     PERFORM workflow_router.again(r_part, SQLSTATE, r_message, r_detail, r_hint);
 END $router$;
+CREATE FUNCTION workflow.companion_sql(side text, tables regclass[], role name DEFAULT 'companion'::name, server name DEFAULT 'provider'::name) RETURNS text LANGUAGE plpgsql AS $router$
+BEGIN
+    PERFORM workflow_router.refuse('companion_sql', 'It is about one database: call it in a shard.');
+END $router$;
 CREATE FUNCTION workflow.complete(serial_number bigint, data jsonb DEFAULT NULL::jsonb, lock_token uuid DEFAULT NULL::uuid) RETURNS boolean LANGUAGE plpgsql AS $router$
 BEGIN
     RAISE EXCEPTION USING ERRCODE = 'invalid_text_representation', MESSAGE = 'a serial number is text, in quotes: ''5_31''';
@@ -433,6 +437,10 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS r_message = MESSAGE_TEXT, r_detail = PG_EXCEPTION_DETAIL, r_hint = PG_EXCEPTION_HINT;
     PERFORM workflow_router.again(r_part, SQLSTATE, r_message, r_detail, r_hint);
+END $router$;
+CREATE FUNCTION workflow.keep(modulus integer, remainder integer, shard integer DEFAULT NULL::integer) RETURNS bigint LANGUAGE plpgsql AS $router$
+BEGIN
+    PERFORM workflow_router.refuse('keep', 'Call it in each part of the shard that is split.');
 END $router$;
 CREATE FUNCTION workflow.last_operation() RETURNS bigint LANGUAGE plpgsql AS $router$
 BEGIN
@@ -868,6 +876,7 @@ callback_url: with mode ''async'', the URL to which the instance''s data and sta
 Errors: 22P02 what is no serial number; 42704 no such visit; 55000 it has no task; 22023 person out of range; 42501
   for members of the role that has the task, else of its roles; of mode and callback_url: 22023 another mode, no URL,
   or a URL without ''async''; 42704 no server that the caller was given covers the URL; 42501 needs view as well.';
+COMMENT ON FUNCTION workflow.companion_sql(text, regclass[], name, name) IS 'Not for a router: 0A000. It is about one database: call it in a shard.';
 COMMENT ON FUNCTION workflow.complete(bigint, jsonb, uuid) IS 'Always an error: a serial number is text, in quotes. PostgreSQL 16 and later read 5_31 without quotes as the number
   531.
 Errors: 22P02.';
@@ -987,6 +996,7 @@ COMMENT ON FUNCTION workflow.instance_token(bigint) IS 'Shows the token of an in
   than workflow.instance_of_token.
 instance: its number.
 Errors: 42704 no such instance; 42501 needs start or admin.';
+COMMENT ON FUNCTION workflow.keep(integer, integer, integer) IS 'Not for a router: 0A000. Call it in each part of the shard that is split.';
 COMMENT ON FUNCTION workflow.last_operation() IS 'Not for a router: 0A000. The view workflow.operations shows calls that were made asynchronously.';
 COMMENT ON FUNCTION workflow.migrate(bigint, integer, jsonb) IS 'Takes a living instance to another version of its process, newer or older: each of its visits goes on at the step of
   the same name. No row: it was done, or it has that version.

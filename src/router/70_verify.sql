@@ -1,9 +1,9 @@
 -- What shards are to have in common: that they are those of the list, processes, privileges.
 
-CREATE FUNCTION workflow_router.looks_of(part integer, OUT shard integer, OUT first bigint, OUT has_old boolean) RETURNS SETOF record LANGUAGE plproxy AS
+CREATE FUNCTION workflow_router.looks_of(part integer, parts integer[], OUT shard integer, OUT first bigint, OUT has_old boolean) RETURNS SETOF record LANGUAGE plproxy AS
 $$ CLUSTER 'workflow_shards'; RUN ON part;
-   SELECT s.shard, s.first, EXISTS (SELECT FROM workflow.instances i WHERE i.instance < s.first) AS has_old FROM workflow.shards s; $$;
-COMMENT ON FUNCTION workflow_router.looks_of(integer) IS 'Tells what a shard says of itself. part: its place';
+   SELECT s.shard, s.first, EXISTS (SELECT FROM workflow.instances i WHERE i.instance < s.first AND i.instance & 1023 <> ALL ($2)) AS has_old FROM workflow.shards s; $$;
+COMMENT ON FUNCTION workflow_router.looks_of(integer, integer[]) IS 'Tells what a shard says of itself. part: its place; parts: numbers of shards of which it has a part';
 
 CREATE FUNCTION workflow_router.has_of(part integer, OUT kind text, OUT name text, OUT process text, OUT number integer, OUT value text) RETURNS SETOF record LANGUAGE plproxy AS
 $$ CLUSTER 'workflow_shards'; RUN ON part;
@@ -24,7 +24,7 @@ DECLARE
 BEGIN
     FOR shard, v_part IN SELECT s.shard, s.part FROM workflow_router.shard s ORDER BY s.shard LOOP
         BEGIN
-            SELECT * INTO looks FROM workflow_router.looks_of(v_part);
+            SELECT * INTO looks FROM workflow_router.looks_of(v_part, (SELECT coalesce(array_agg(h.shard), '{}') FROM workflow_router.half h WHERE h.lives_in = verify.shard));
             v_parts := v_parts || v_part;
             IF looks.shard IS DISTINCT FROM verify.shard THEN
                 problem := coalesce('it says that it is shard ' || looks.shard, 'it is no shard');

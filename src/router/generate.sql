@@ -20,7 +20,7 @@ INSERT INTO rule (name, way, more) VALUES
     ('webhook', 'hand', NULL), ('serial_number', 'hand', NULL), ('shard', 'hand', NULL),
     -- what is about one database
     ('attach', 'not', 'Attach the table in the shard that it is in.'), ('detach', 'not', 'Detach the table in the shard that it is in.'),
-    ('adopt', 'not', 'Call it in the shard that is a copy.'), ('set_shard', 'not', 'Call it in the database that becomes a shard.'),
+    ('adopt', 'not', 'Call it in the shard that is a copy.'), ('set_shard', 'not', 'Call it in the database that becomes a shard.'), ('keep', 'not', 'Call it in each part of the shard that is split.'),
     ('wait_for', 'not', 'Call it in the shard of the instance, or look at the view workflow.instances.'),
     ('last_operation', 'not', 'The view workflow.operations shows calls that were made asynchronously.'),
     ('resend', 'not', 'Numbers of operations are those of each shard: call it there.'),
@@ -37,8 +37,9 @@ SELECT p.oid, p.proname AS name, p.prokind AS kind, p.proretset AS many, pg_get_
        pg_get_function_identity_arguments(p.oid) AS identity, pg_get_function_result(p.oid) AS result, p.prorettype AS type,
        obj_description(p.oid, 'pg_proc') AS comment, i.names, i.types, o.outs, coalesce(o.n, 0) AS nouts,
        CASE WHEN p.proargtypes[0] = 'bigint'::regtype AND p.proargnames[1] = 'serial_number' THEN 'quotes' ELSE
-           coalesce(r.way, CASE p.proargnames[1] WHEN 'instance' THEN 'number' WHEN 'serial_number' THEN 'serial' WHEN 'relation' THEN 'not' ELSE 'unknown' END) END AS way,
-       coalesce(r.more, CASE WHEN r.way IS NULL THEN 'Call it in the shard in which the table is.' END) AS more
+           coalesce(r.way, CASE p.proargnames[1] WHEN 'instance' THEN 'number' WHEN 'serial_number' THEN 'serial' ELSE 'not' END) END AS way,
+       coalesce(r.more, CASE WHEN r.way IS NOT NULL THEN NULL WHEN p.proargnames[1] = 'relation' THEN 'Call it in the shard in which the table is.'
+                             ELSE 'It is about one database: call it in a shard.' END) AS more
 FROM pg_proc p
     CROSS JOIN LATERAL (SELECT coalesce(array_agg(p.proargnames[n] ORDER BY n) FILTER (WHERE t IS NOT NULL), '{}') AS names,
                                coalesce(array_agg(t::regtype::text ORDER BY n) FILTER (WHERE t IS NOT NULL), '{}') AS types
@@ -50,8 +51,6 @@ WHERE p.pronamespace = 'workflow'::regnamespace;
 
 \echo '-- Made by generate.sql of the functions and views of the extension. Not to be changed by hand.'
 \echo
-
-SELECT 'a function for which there is no rule: ' || name FROM face WHERE way = 'unknown' ORDER BY 1;
 
 -- ---- what goes to one shard: workflow_router.do_... with the place before the arguments ----
 SELECT format($f$CREATE FUNCTION workflow_router.do_%s(part integer%s%s) RETURNS %s LANGUAGE plproxy AS
@@ -146,12 +145,12 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'invalid_text_representation', MESSAGE = 'a serial number is text, in quotes: ''5_31''';
 END $f$
     END)
-FROM body WHERE way NOT IN ('hand', 'unknown') ORDER BY name, identity;
+FROM body WHERE way <> 'hand' ORDER BY name, identity;
 
 SELECT format('COMMENT ON %s workflow.%s(%s) IS %L;', CASE kind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END, name,
               (SELECT string_agg(CASE kind WHEN 'p' THEN t ELSE t END, ', ' ORDER BY n) FROM unnest(types) WITH ORDINALITY u (t, n)),
               CASE way WHEN 'not' THEN 'Not for a router: 0A000. ' || more ELSE comment END)
-FROM face WHERE way NOT IN ('unknown') ORDER BY name, identity;
+FROM face ORDER BY name, identity;
 
 -- ---- the views: all rows of all shards, or of those that answer ----
 CREATE TEMP VIEW seen AS

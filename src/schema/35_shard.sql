@@ -21,6 +21,19 @@ above: numbers begin above this one: the last number of another shard that had i
 Errors: 22023 shard or above out of range; 55000 this database is another shard; 42501 for superusers, and those whom
   they grant it.';
 
+CREATE FUNCTION workflow.keep(modulus integer, remainder integer, shard integer DEFAULT NULL) RETURNS bigint
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_keep';
+COMMENT ON FUNCTION workflow.keep(integer, integer, integer) IS
+'Splits a shard, in a copy of all of it: keeps the instances of one part, living and ended, and drops the others, which
+  live on in the other copy. Returns the first number of an instance that starts here from now on; a NOTICE tells how
+  many were dropped. Nothing is sent before workflow.adopt().
+modulus: into how many parts, 2 or more. remainder: which part: the number of an instance without its low ten bits,
+  divided by modulus, leaves it.
+shard: the number of the shard that this copy becomes for what starts here; NULL: the one that it has.
+Errors: 22023 what is out of range; 55000 the server was not started with workflow.start_paused, the database is no
+  shard, or an instance that lives would be parted from the one that has called it; 42501 for superusers, and those
+  whom they grant it.';
+
 CREATE FUNCTION workflow.shard() RETURNS integer
     LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'workflow_shard';
 COMMENT ON FUNCTION workflow.shard() IS

@@ -42,8 +42,8 @@ REVOKE EXECUTE ON FUNCTION workflow.define(text, json),
                            workflow.revoke_process(text, name, text, text)
     FROM PUBLIC;
 
--- adopt, verify and set_shard are about the whole database, not about a process: superusers may grant them.
-REVOKE EXECUTE ON FUNCTION workflow.adopt(), workflow.verify(), workflow.set_shard(integer, bigint) FROM PUBLIC;
+-- adopt, verify, set_shard and keep are about the whole database, not about a process: superusers may grant them.
+REVOKE EXECUTE ON FUNCTION workflow.adopt(), workflow.verify(), workflow.set_shard(integer, bigint), workflow.keep(integer, integer, integer) FROM PUBLIC;
 
 -- Functions that only PostgreSQL itself calls. Those of the triggers of attached tables whoever owns such a table may execute: with a new
 -- partition he creates triggers. They ask the table what it starts.

@@ -128,27 +128,50 @@ refuse_another(int shard, int wanted)
 			errdetail("Numbers of its instances carry the %d, by which they are found.", shard));
 }
 
+/* Wait for all who have drawn numbers, and keep others from that; the next number of the sequence. */
+static int64
+hold_numbers(Oid sequence)
+{
+	LockRelationOid(sequence, ShareRowExclusiveLock);
+	wf_query_run(&q_next, NULL, NULL);
+	return wf_result_int64(0, 1);
+}
+
+static int64
+write_shard(int shard, int64 next)
+{
+	Datum values[2] = {Int32GetDatum(shard), Int64GetDatum(with_shard(next, shard))};
+
+	wf_query_run(&q_write, values, NULL);
+	return DatumGetInt64(values[1]);
+}
+
+int64
+wf_shard_replace(int shard)
+{
+	int64 next = hold_numbers(wf_store_relation("instance_seq"));
+	int	  present = wf_shard();
+
+	if (present == WF_NO_SHARD)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("this database is no shard"),
+				errhint("Call workflow.set_shard() before it is copied."));
+	if (shard != WF_NO_SHARD && shard != present)
+		return write_shard(shard, next);
+	return with_shard(next, present);
+}
+
 int64
 wf_shard_set(int shard, int64 above)
 {
 	Oid	  sequence = wf_store_relation("instance_seq");
-	Datum values[2];
-	int64 next;
-	int	  present;
+	int64 next = hold_numbers(sequence);
+	int	  present = wf_shard();
 
-	/* waits for all who have drawn numbers */
-	LockRelationOid(sequence, ShareRowExclusiveLock);
-	wf_query_run(&q_next, NULL, NULL);
-	next = wf_result_int64(0, 1);
-	present = wf_shard();
 	if (present == shard && was_used(next))
 		return wf_result_int64(0, 2);
 	if (present != WF_NO_SHARD && was_used(next))
 		refuse_another(present, shard);
 	next = Max(next, (above >> WF_SHARD_BITS) + 1);
-	values[0] = Int32GetDatum(shard);
-	values[1] = Int64GetDatum(with_shard(next, shard));
 	(void) DirectFunctionCall3(setval3_oid, ObjectIdGetDatum(sequence), Int64GetDatum(next), BoolGetDatum(false));
-	wf_query_run(&q_write, values, NULL);
-	return DatumGetInt64(values[1]);
+	return write_shard(shard, next);
 }

@@ -28,4 +28,10 @@ extern int64 wf_shard_stride(void);
  */
 extern int64 wf_shard_set(int shard, int64 above);
 
+/*
+ * Of a copy of a shard that is to be a half of it: the same for a database whose instances carry another shard. `shard` may be
+ * WF_NO_SHARD: the one that it has. ERROR 55000 if it has none.
+ */
+extern int64 wf_shard_replace(int shard);
+
 #endif
