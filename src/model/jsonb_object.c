@@ -68,6 +68,29 @@ compare_pairs(const void *a, const void *b)
 	return order != 0 ? order : right->order - left->order;
 }
 
+#define FEW 16
+
+/* Few are in order sooner than a sort for many has begun; those in the order of jsonb are so at once. */
+static void
+sort_pairs(Pair *pairs, int n)
+{
+	if (n > FEW)
+	{
+		qsort(pairs, n, sizeof(Pair), compare_pairs);
+		return;
+	}
+	for (int i = 1; i < n; i++)
+	{
+		Pair pair = pairs[i];
+		int	 at = i;
+
+		for (; at > 0 && compare_pairs(&pairs[at - 1], &pair) > 0; at--)
+			pairs[at] = pairs[at - 1];
+		if (at < i)
+			pairs[at] = pair;
+	}
+}
+
 static bool
 same_key(const Pair *a, const Pair *b)
 {
@@ -87,7 +110,7 @@ list_pairs(const WfField *fields, int nfields, Pair *pairs)
 		pairs[n] = (Pair){.key = fields[i].key, .key_len = strlen(fields[i].key), .order = i};
 		field_value(&fields[i], &pairs[n++].value);
 	}
-	qsort(pairs, n, sizeof(Pair), compare_pairs);
+	sort_pairs(pairs, n);
 	for (int i = 0; i < n; i++)
 		if (nkept == 0 || !same_key(&pairs[nkept - 1], &pairs[i]))
 			pairs[nkept++] = pairs[i];
