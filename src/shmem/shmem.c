@@ -62,6 +62,7 @@ init_shared(void)
 	SpinLockInit(&wf_shared->mutex);
 	wf_shared->launcher_procno = WF_NO_PROC;
 	wf_shared->requests.scan = true;
+	pg_atomic_init_u64(&wf_shared->unconfirmed, 0);
 	pg_atomic_init_u32(&wf_shared->nwaiters, 0);
 	wf_shared->nslots = slot_count();
 	for (int i = 0; i < wf_shared->nslots; i++)

@@ -257,6 +257,9 @@ typedef struct WfShared
 
 	WfCareful careful;
 
+	/* see unconfirmed.c; it has no lock */
+	pg_atomic_uint64 unconfirmed;
+
 	pg_atomic_uint32 nwaiters;
 	int				 nprocs;
 	WfWaiter		*waiters; /* one for each PGPROC */

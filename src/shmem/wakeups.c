@@ -20,6 +20,7 @@
 
 #include "shmem/claims.h"
 #include "shmem/slots.h"
+#include "shmem/unconfirmed.h"
 
 #define ENDED_BITS			16384
 #define ENDED_BIT(instance) ((uint64) (instance) % ENDED_BITS)
@@ -325,6 +326,8 @@ publish_locks_gone(void)
 static void
 publish_commit(void)
 {
+	if (pending.any_due)
+		wf_unconfirmed_note();
 	if (pending.any_due || pending.wakeups.unlocked)
 		publish_wakeups(MyDatabaseId, &pending.wakeups, pending.any_due);
 	if (pending.topics.n > 0)

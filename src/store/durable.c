@@ -18,8 +18,8 @@
 #include "miscadmin.h"
 #include "replication/syncrep.h"
 #include "replication/walsender.h"
-#include "storage/lwlock.h"
 
+#include "shmem/unconfirmed.h"
 #include "store/durable.h"
 
 /*
@@ -37,24 +37,6 @@ end_of_log(void)
 }
 
 /*
- * Have standbys confirmed this position, or are none asked for any more? Waiters are released at
- * once when no standby is configured any more.
- */
-static bool
-standby_has(XLogRecPtr lsn)
-{
-	int	 mode = synchronous_commit == SYNCHRONOUS_COMMIT_REMOTE_APPLY	? SYNC_REP_WAIT_APPLY
-				: synchronous_commit == SYNCHRONOUS_COMMIT_REMOTE_WRITE ? SYNC_REP_WAIT_WRITE
-																		: SYNC_REP_WAIT_FLUSH;
-	bool answer;
-
-	LWLockAcquire(SyncRepLock, LW_SHARED);
-	answer = !wf_standbys_defined() || WalSndCtl->lsn[mode] >= lsn;
-	LWLockRelease(SyncRepLock);
-	return answer;
-}
-
-/*
  * Wait for standbys as a commit does. A commit can only warn of a cancel; this throws, since the
  * caller has not been told yet. With remote_apply, the position need not be that of a commit: a
  * standby that has replayed everything reports so.
@@ -66,7 +48,7 @@ wait_for_standbys(XLogRecPtr lsn)
 	SyncRepWaitForLSN(lsn, true);
 	RESUME_INTERRUPTS();
 	CHECK_FOR_INTERRUPTS();
-	if (SyncRepRequested() && !standby_has(lsn))
+	if (SyncRepRequested() && !wf_standby_has(lsn))
 		ereport(ERROR, errcode(ERRCODE_QUERY_CANCELED),
 				errmsg("canceling statement while it waited for a synchronous standby"),
 				errdetail("What it would tell is not on the standby yet, and could be lost with this server."),
@@ -84,4 +66,16 @@ wf_durable_require(void)
 	if (GetFlushRecPtr(NULL) < lsn)
 		XLogFlush(lsn);
 	wait_for_standbys(lsn);
+}
+
+void
+wf_durable_require_due(void)
+{
+	XLogRecPtr lsn = wf_unconfirmed();
+
+	if (likely(lsn == InvalidXLogRecPtr))
+		return;
+	if (!wf_standby_has(lsn))
+		wait_for_standbys(lsn);
+	wf_unconfirmed_settle(lsn);
 }

@@ -13,4 +13,11 @@
  */
 extern void wf_durable_require(void);
 
+/*
+ * Wait until standbys have confirmed what can be seen to be due: a commit whose own wait was cut short can be seen
+ * without that. To be called between reading what is due and sending it, outside of a transaction. ERROR 57014 if the
+ * wait is cancelled.
+ */
+extern void wf_durable_require_due(void);
+
 #endif

@@ -9,6 +9,8 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "storage/ipc.h"
+#include "storage/pmsignal.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -17,6 +19,7 @@
 #include "shmem/settings.h"
 #include "store/access.h"
 #include "store/due.h"
+#include "store/durable.h"
 #include "store/kept_headers.h"
 #include "worker/dispatcher_internal.h"
 #include "worker/http_codec.h"
@@ -261,6 +264,18 @@ look_at_cancels(WfOutgoing *out)
 	wf_rate_take(&cursor->rate, list_length(out->requests));
 }
 
+/*
+ * What was read may be in no standby, and never be: what a commit has made due whose wait was cut short. If that is
+ * since the postmaster has died, this process should not be here either.
+ */
+static void
+require_confirmed(void)
+{
+	wf_durable_require_due();
+	if (!PostmasterIsAliveInternal()) /* PostmasterIsAlive() may learn of it a moment later than who was let go */
+		proc_exit(1);
+}
+
 /* Undo a look at the queue: nothing of it stays in flight, and the cursor goes back. */
 static void
 undo_look(WfOutgoing *out)
@@ -384,6 +399,8 @@ look_at_queue(WfDispatcher *dispatcher, WfQueueCursor *cursor, void (*look_at)(W
 	PG_END_TRY();
 	wf_careful_end();
 	MemoryContextSwitchTo(dispatcher->turn_context);
+	if (out->requests != NIL)
+		require_confirmed();
 	send_all(out);
 	wf_jobs_run(out->dispatcher, out->failing, out->nfailing);
 }
