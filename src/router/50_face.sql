@@ -1437,7 +1437,8 @@ COMMENT ON FUNCTION workflow_router.attempts(text, bigint, text) IS 'Rows of wor
 CREATE VIEW workflow.attempts AS SELECT * FROM workflow_router.attempts();
 COMMENT ON VIEW workflow.attempts IS 'Attempts of visits that have failed, those that came after them, and incidents that are over: of processes that the
   caller may view.
-An action that succeeds at once is in workflow.history alone
+An action that succeeds at once is in workflow.history alone. What was under way when the server or its dispatcher
+  ended has the code lost, and the attempt that is made in its place has the same number
 Over all shards that answer; shard: the number of the shard in which the row is.';
 CREATE FUNCTION workflow_router.audit(process text DEFAULT NULL, instance bigint DEFAULT NULL, serial_number text DEFAULT NULL) RETURNS SETOF workflow_router.audit_row LANGUAGE plpgsql SET client_min_messages = warning AS $router$
 #variable_conflict use_variable
