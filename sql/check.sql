@@ -35,6 +35,21 @@ SELECT line, message FROM workflow.check('
 
   []');
 
+-- clocks that come after the timeout
+SELECT path, severity, message, hint FROM workflow.check('{"timeout": "4 weeks", "catch": [{"after": "31 days", "interrupt": false, "next": "b"}, {"after": "27 days", "interrupt": false, "next": "b"}], "steps": [
+    {"step": "a", "wait": true, "timeout": "1 hour", "catch": [{"after": "60 minutes", "interrupt": false, "next": "b"}, {"after": "59 minutes", "next": "b"}, {"every": "2 hours", "interrupt": false, "next": "b"},
+        {"after": "${$.long}", "next": "b"}, {"on": "TIMED_OUT", "next": "b"}]},
+    {"step": "f", "first_of": [{"callback": true, "next": "b"}, {"after": "1 day", "next": "b"}, {"after": "1 minute", "next": "b"}], "timeout": "1 day"},
+    {"step": "w", "wait": {"after": "2 days"}, "timeout": "1 day"},
+    {"step": "t", "wait": true, "timeout": "${$.t}", "catch": [{"after": "1 year", "next": "b"}]},
+    {"step": "b", "end": true}]}');
+-- data that are named as a variable
+SELECT path, severity, message, hint FROM workflow.check('{"steps": [
+    {"step": "a", "http": {"server": "check_open"}, "wait": {"callback": true, "when": "$.reply.status == 202"}, "success": "$.amount > 3 && $.result.response.ok == true", "choose": [
+        {"when": "$.caught.step == \"a\"", "next": "b"}, {"when": "$.result.ok == true", "next": "b"}, {"when": "$.results.status == 1", "next": "b"}, {"when": "$.order.result.status == 1", "next": "b"},
+        {"when": "$.x == \"$.error.code\"", "next": "b"}, {"when": "$.event == 1 && $.error.code == \"x\"", "next": "b"}, {"next": "b"}]},
+    {"step": "b", "wait": {"condition": "$.event.data > 3"}}]}');
+
 -- in a read-only transaction too, as whoever asks
 BEGIN READ ONLY;
 SELECT path, severity, message, step FROM workflow.check('{"steps": [{"step": "a", "http": {"server": "check_closed"}}, {"step": "b", "sql": "SELEC 1"}]}');

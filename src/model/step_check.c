@@ -149,6 +149,50 @@ check_clocks(WfReader *reader, const WfJson *node)
 	}
 }
 
+/* Where the entry of a step stands. */
+static const WfJson *
+entry_node(const WfStep *step, const WfJson *node, int entry)
+{
+	const WfJson *first_of = wf_json_member(node, "first_of");
+
+	if (entry >= step->nwaits)
+		return handler_node(step, node, entry);
+	return first_of != NULL ? first_of->items[entry] : wf_json_member(node, "wait");
+}
+
+/* Is the one never shorter, however long months and days are? */
+static bool
+is_as_long(const Interval *one, const Interval *other)
+{
+	return one->month >= other->month && one->day >= other->day && one->time >= other->time;
+}
+
+/*
+ * Warn of clocks that the timeout of the step forestalls. One that comes at the same time does not begin, either. Where a
+ * token waits at a join, they are not counted from the same time.
+ */
+static void
+warn_of_late_clocks(WfReader *reader, const WfJson *node)
+{
+	const WfStep	 *step = reader->step;
+	const WfDuration *timeout = &step->timeout;
+
+	if (!timeout->present || timeout->tmpl != NULL || wf_json_member(node, "join") != NULL ||
+		takes_no_time(reader, node))
+		return;
+	for (int i = 0; i < step->nentries; i++)
+	{
+		const WfEvent *event = &step->entries[i].event;
+
+		if ((event->kind == WF_EVENT_AFTER || event->kind == WF_EVENT_EVERY) && event->after.present &&
+			event->after.tmpl == NULL && is_as_long(&event->after.interval, &timeout->interval))
+			wf_json_warning(reader->issues, entry_node(step, node, i),
+							"The \"timeout\" of the step ends it first, unless workflow.extend moves that.",
+							i < step->nwaits ? "never comes: the step has timed out by then"
+											 : "never begins: the step has timed out by then");
+	}
+}
+
 /* What a step has, or one inside of it if it is a scope. */
 typedef bool (*StepHas)(const WfStep *step);
 
@@ -399,6 +443,7 @@ wf_step_check(WfReader *reader, const WfJson *node)
 		wf_each_check(reader, node);
 	check_clocks(reader, node);
 	check_classes(reader, node);
+	warn_of_late_clocks(reader, node);
 	warn_of_outcomes(reader, node);
 	warn_of_escalations(reader, node);
 	warn_of_variables(reader, node);
@@ -444,6 +489,7 @@ wf_step_check_process(WfReader *reader, const WfJson *root)
 	reader->step = &reader->graph->def.steps[reader->graph->def.process_step];
 	wf_event_check_handlers(reader, root);
 	check_classes(reader, root);
+	warn_of_late_clocks(reader, root);
 	warn_of_outcomes(reader, root);
 	warn_of_escalations(reader, root);
 	warn_of_cancelled(reader, root);

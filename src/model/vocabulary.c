@@ -221,6 +221,68 @@ wf_vocabulary_start(void *arg, const WfJson *node, const WfExpression *expressio
 	warn(reader, node, warning, hint);
 }
 
+/* ---- data that are named like a part of a variable ---- */
+
+/* The length of the name at `text`. */
+static int
+name_length(const char *text)
+{
+	return (int) strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+}
+
+/* Does the variable of that name have a part of that one? */
+static bool
+is_variable_part(const char *name, int len, const char *part, int part_len)
+{
+	static const char *const of_reply[] = {"status", "headers", "body", "row", "rows", "count"};
+	int						 variable = wf_variable_by_name(name, len);
+	char					*known = pnstrdup(part, part_len);
+	const char				*hint;
+
+	if (variable == WF_VAR_RESULT || variable == WF_VAR_EVENT || variable == WF_VAR_ERROR || variable == WF_VAR_CAUGHT)
+		return wf_variable_part_warning(variable, known, &hint) == NULL;
+	for (int i = 0; variable == WF_VAR_REPLY && i < lengthof(of_reply); i++)
+		if (strcmp(known, of_reply[i]) == 0)
+			return true;
+	return false;
+}
+
+/* The position behind a string of jsonpath. */
+static const char *
+behind_string(const char *p)
+{
+	for (p++; *p != '\0' && *p != '"'; p++)
+		if (*p == '\\' && p[1] != '\0')
+			p++;
+	return *p == '"' ? p + 1 : p;
+}
+
+/*
+ * `$.result.status` is the data's, and nothing says so at run time: what is missing is unknown. Data may be named so, and
+ * this is no fault.
+ */
+static void
+warn_of_data_like_variable(WfReader *reader, const WfJson *node)
+{
+	const char *p = node->text;
+
+	while (*p != '\0')
+	{
+		int len = strncmp(p, "$.", 2) == 0 ? name_length(p + 2) : 0;
+		int part = len > 0 && p[2 + len] == '.' ? name_length(p + 3 + len) : 0;
+
+		if (part > 0 && is_variable_part(p + 2, len, p + 3 + len, part))
+		{
+			const char *path = pnstrdup(p + 2, len + 1 + part);
+
+			warn(reader, node, psprintf("\"$.%s\" is a field of the data", path),
+				 psprintf("Perhaps you meant $%s.", path));
+			return;
+		}
+		p = *p == '"' ? behind_string(p) : p + 1;
+	}
+}
+
 void
 wf_vocabulary_predicate(WfReader *reader, const WfJson *node, const WfPredicate *predicate)
 {
@@ -229,4 +291,6 @@ wf_vocabulary_predicate(WfReader *reader, const WfJson *node, const WfPredicate 
 
 	check_variables(reader, node, wf_predicate_variables(predicate));
 	warn(reader, node, warning, hint);
+	if (node->key != NULL && (strcmp(node->key, "success") == 0 || strcmp(node->key, "when") == 0))
+		warn_of_data_like_variable(reader, node);
 }
