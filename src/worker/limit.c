@@ -8,6 +8,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "replication/syncrep.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/memutils.h"
@@ -47,6 +48,16 @@ is_in_lock(void)
 }
 
 /*
+ * The work is done and its commit waits for a synchronous standby. A cancel would make it a commit that no standby has, and on which
+ * the next ones build.
+ */
+static bool
+is_waiting_for_standby(void)
+{
+	return MyProc != NULL && MyProc->syncRepState == SYNC_REP_WAITING;
+}
+
+/*
  * Others wait for what runs beside them, so it is cancelled soon; if it catches that, it is cancelled again like other
  * SQL, and counts as uncancellable when that would.
  */
@@ -66,7 +77,7 @@ is_to_be_cancelled_beside(void)
 static void
 limit_handler(void)
 {
-	if (beside && !is_to_be_cancelled_beside())
+	if (is_waiting_for_standby() || (beside && !is_to_be_cancelled_beside()))
 		return;
 	if (limit_at != 0 && (limit_hit || (GetCurrentTimestamp() < limit_at && !wf_budget_is_exceeded())))
 		return;

@@ -21,7 +21,7 @@ my $ROUNDS = $ENV{WF_LONG} ? 20 : 3;
 my $CLIENTS = 8;
 
 my $partner = Partner->start;
-my $primary = new_server('primary', streaming => 1, conf => "max_connections = 40\n");
+my $primary = new_server('primary', streaming => 1, conf => "max_connections = 40\nworkflow.move_timeout = '500ms'\n");
 add_http_server($primary, $partner);
 $primary->safe_psql('postgres', q[SELECT workflow.define('call', '{"steps": [{"step": "call", "http": {"server": "partner", "path": "/echo", "body": {"sn": "${$serial_number}"}}}]}')]);
 $primary->backup('backup');
@@ -75,6 +75,17 @@ for my $round (1 .. $ROUNDS)
 	is_soon($primary, 'postgres', "SELECT count(*) FROM workflow.instances WHERE status = 'completed'", $expected, '... and all goes on with a standby');
 }
 is(sent(), $expected, 'each was sent once');
+
+# ---- what takes long is the standby, not the work: no limit of a worker ends its wait ----
+
+is_synchronous();
+$primary->safe_psql('postgres', q[SELECT workflow.define('clock', '{"steps": [{"step": "clock", "wait": {"after": "1 s"}}, {"step": "note", "sql": "SELECT 1"}, {"step": "rest", "wait": true}]}')]);
+my $clock = $primary->safe_psql('postgres', q[SELECT workflow.start('clock')]);
+$standby->stop;
+is_soon($primary, 'postgres', "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND backend_type = 'workflow dispatcher'", 't', 'a worker waits for a standby');
+stays(2.5, sub { $primary->safe_psql('postgres', "SELECT step FROM workflow.visits WHERE instance = $clock") }, 'clock', '... for longer than a move may take, and its move is seen by nobody');
+$standby->start;
+is_soon($primary, 'postgres', "SELECT step FROM workflow.visits WHERE instance = $clock", 'rest', '... until there is one');
 
 # ---- nobody is asked any more ----
 
