@@ -88,3 +88,4 @@ REVOKE pg_write_all_data FROM shard_user;
 SELECT workflow.cancel(instance) FROM workflow.instances WHERE process = 'shard' AND ended_at IS NULL;
 REVOKE USAGE ON SCHEMA workflow FROM shard_user;
 DROP ROLE shard_user;
+SELECT workflow.undefine('shard: told') AS undefined;
