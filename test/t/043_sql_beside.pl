@@ -273,7 +273,11 @@ is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE instan
 is(sql("SELECT count(*) FROM workflow.instances WHERE instance IN ($list) AND instance % 2 = 0 AND status <> 'completed'"), 0, 'those that were not cancelled complete');
 is(sql("SELECT count(*) FROM workflow.instances WHERE instance IN ($list) AND status = 'failed'"), 0, 'no cancel meets anybody else');
 is(sql("SELECT count(*) FROM workflow.attempts WHERE error IS NOT NULL AND split_part(serial_number, '_', 1)::bigint IN ($list)"), 0, '... or counts as an attempt');
-is(sql("SELECT count(*) FROM (SELECT instance, step FROM effect WHERE instance IN ($list) EXCEPT ALL SELECT instance, step FROM workflow.history WHERE instance IN ($list) AND outcome = 'SUCCESS') x"), 0, 'no effect without its move');
+is(sql("SELECT count(*) FROM (SELECT instance, step FROM effect WHERE instance IN ($list) EXCEPT ALL SELECT instance, step FROM workflow.history WHERE instance IN ($list) AND outcome = 'SUCCESS') x"), 0, 'no effect without its move')
+  or diag(sql(qq[
+	SELECT x.instance, x.step, (SELECT string_agg(h::text, E'\n') FROM workflow.history h WHERE h.instance = x.instance),
+		(SELECT string_agg(e.step || ' of transaction ' || e.xmin::text, ', ') FROM effect e WHERE e.instance = x.instance)
+	FROM (SELECT instance, step FROM effect WHERE instance IN ($list) EXCEPT ALL SELECT instance, step FROM workflow.history WHERE instance IN ($list) AND outcome = 'SUCCESS') x]));
 is(sql("SELECT count(*) FROM (SELECT instance, step FROM workflow.history WHERE instance IN ($list) AND outcome = 'SUCCESS' EXCEPT ALL SELECT instance, step FROM effect) x"), 0, 'no move without its effect');
 
 $client->quit;
