@@ -275,7 +275,7 @@ extern uint64 wf_attach_transaction(void);
 extern char *wf_attached_key(WfAttachedTable *table, Relation rel, HeapTuple tuple);
 
 /*
- * attach_replicated.c: tables whose rows logical replication brings. ERROR 22023, 42703, 42501 if they cannot be attached as wanted. Our
+ * attach_replicated.c: tables whose rows logical replication brings. ERROR 22023, 42703, 42710, 42501 if they cannot be attached as wanted. Our
  * triggers of the relation fire wherever rows come from.
  */
 extern bool wf_attached_is_replicated(const WfAttachedTable *table);

@@ -85,6 +85,20 @@ check_key_of(Relation rel, Relation shown)
 	}
 }
 
+/* Rows of two tables may have the same keys: each would write to those of the other. */
+static void
+check_shown_once(Relation rel, Relation shown)
+{
+	Oid other = wf_attachment_shown_there(RelationGetRelid(shown), RelationGetRelid(rel));
+
+	if (OidIsValid(other))
+		ereport(ERROR, errcode(ERRCODE_DUPLICATE_OBJECT),
+				errmsg("table \"%s\" shows the instances of another table", RelationGetRelationName(shown)),
+				errdetail("It is %s.", quote_qualified_identifier(get_namespace_name(get_rel_namespace(other)),
+																  get_rel_name(other))),
+				errhint("Each attached table needs its own show_in."));
+}
+
 static void
 check_show_in(Relation rel, const WfAttachment *wanted)
 {
@@ -104,6 +118,7 @@ check_show_in(Relation rel, const WfAttachment *wanted)
 					   RelationGetRelationName(rel)),
 				errhint("It is written to with the rights of the owner of table \"%s\": let both belong to him.",
 						RelationGetRelationName(rel)));
+	check_shown_once(rel, shown);
 	check_key_of(rel, shown);
 	relation_close(shown, NoLock);
 }

@@ -184,6 +184,8 @@ static const char companion_import[] =
 	"BEGIN\n"
 	"    IF NOT EXISTS (SELECT FROM pg_class WHERE relname = %s AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'provider')) THEN\n"
 	"        IMPORT FOREIGN SCHEMA %s LIMIT TO (%s) FROM SERVER %s INTO provider;\n"
+	"    ELSIF EXISTS (SELECT FROM pg_foreign_table, unnest(ftoptions) o WHERE ftrelid = %s::regclass AND o LIKE 'schema_name=%%' AND o <> %s) THEN\n"
+	"        RAISE duplicate_object USING MESSAGE = %s, HINT = 'Give one of both tables another name, here and at the provider.';\n"
 	"    END IF;\n"
 	"END $$;\n";
 /* clang-format on */
@@ -281,6 +283,17 @@ append_provider(StringInfo sql, const Wanted *wanted)
 /* ---- the companion ---- */
 
 static void
+append_import(StringInfo sql, const Replicated *table, const char *server)
+{
+	const char *foreign = quote_qualified_identifier("provider", table->name);
+	char *taken = psprintf("foreign table %s stands for a table of another schema than %s", foreign, table->schema);
+
+	appendStringInfo(sql, companion_import, quote_literal_cstr(table->name), quote_identifier(table->schema),
+					 quote_identifier(table->name), server, quote_literal_cstr(foreign),
+					 quote_literal_cstr(psprintf("schema_name=%s", table->schema)), quote_literal_cstr(taken));
+}
+
+static void
 append_companion(StringInfo sql, const Wanted *wanted)
 {
 	const char *server = quote_identifier(wanted->server);
@@ -290,8 +303,7 @@ append_companion(StringInfo sql, const Wanted *wanted)
 	appendStringInfo(sql, companion_tell, server);
 	appendStringInfoString(sql, "CREATE SCHEMA IF NOT EXISTS provider;\n");
 	for (int i = 0; i < wanted->n; i++)
-		appendStringInfo(sql, companion_import, quote_literal_cstr(wanted->tables[i].name),
-						 quote_identifier(wanted->tables[i].schema), quote_identifier(wanted->tables[i].name), server);
+		append_import(sql, &wanted->tables[i], server);
 	appendStringInfoString(sql, "COMMIT;\n");
 }
 
@@ -345,6 +357,19 @@ look_at_table(Oid relid, Replicated *table)
 	relation_close(rel, AccessShareLock);
 }
 
+/* The foreign tables are all in one schema. */
+static void
+check_name(const Wanted *wanted, const Replicated *table)
+{
+	for (const Replicated *other = wanted->tables; other < table; other++)
+		if (strcmp(other->name, table->name) == 0)
+			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("two of the tables are called \"%s\"", table->name),
+					errdetail("They are %s and %s; foreign tables for both would have the same name.", qualified(other),
+							  qualified(table)),
+					errhint("Name each table once, or rename one of both, here and at the provider."));
+}
+
 static void
 read_tables(ArrayType *array, Wanted *wanted)
 {
@@ -352,20 +377,24 @@ read_tables(ArrayType *array, Wanted *wanted)
 	bool  *nulls;
 
 	deconstruct_array(array, REGCLASSOID, sizeof(Oid), true, TYPALIGN_INT, &values, &nulls, &wanted->n);
-	wanted->tables = palloc0(sizeof(Replicated) * Max(wanted->n, 1));
+	if (wanted->n == 0)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("argument \"%s\" is empty", "tables"),
+				errhint("It names all tables that are replicated, for example '{orders}'."));
+	wanted->tables = palloc0(sizeof(Replicated) * wanted->n);
 	for (int i = 0; i < wanted->n; i++)
 	{
 		if (nulls[i])
 			ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					errmsg("argument \"%s\" must not be null", "tables"));
 		look_at_table(DatumGetObjectId(values[i]), &wanted->tables[i]);
+		check_name(wanted, &wanted->tables[i]);
 	}
 }
 
 /*
  * workflow.companion_sql(side text, tables regclass[], role name, server name) → text, the script for one of both sides
  *
- * Errors: 22023 for another side, or a table without a primary key; 42501 for tables of others.
+ * Errors: 22023 for another side, no table, a table without a primary key, or two of one name; 42501 for tables of others.
  */
 Datum
 workflow_companion_sql(PG_FUNCTION_ARGS)

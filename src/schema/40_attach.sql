@@ -43,7 +43,8 @@ trust: true: code of other roles that the table brings with it runs with the rig
 replicated: true: logical replication brings its rows; one that cannot start its instance does not stop that, and is in
   the view workflow.refused_rows.
 show_in: the table, mostly a foreign one, in which rows of the same keys show their instances.
-Errors: 42704 no such process; 42703 no such column; 42710 it is attached already; 42809 what cannot be attached, such
+Errors: 42704 no such process; 42703 no such column; 42710 it is attached already, or
+  show_in shows the instances of another table; 42809 what cannot be attached, such
   as a view; 22023 no such step, or another argument that cannot be; 42501 needs ownership of the table, whose owner
   needs start; or the table brings code of others.';
 
@@ -80,4 +81,4 @@ side: ''provider'': for the former, an outbox for calls, and a publication of it
   latter, what carries out these calls, and foreign tables in the schema provider.
 tables: those of this database to which a subscription brings rows. role: as whom this database comes to the provider.
   server: the foreign server here that stands for the provider.
-Errors: 22023 a table without a primary key, or another side; 42501 needs ownership of the tables.';
+Errors: 22023 no table, one without a primary key, two of one name, or another side; 42501 needs ownership of them.';

@@ -45,6 +45,12 @@ static WfQuery q_of = {
 	.nargs = 1,
 	.argtypes = {REGCLASSOID},
 };
+static WfQuery q_shown_there = {
+	.sql = "SELECT relation FROM workflow_data.attachment "
+		   "WHERE show_in = $1 AND relation <> $2 AND detached_at IS NULL LIMIT 1",
+	.nargs = 2,
+	.argtypes = {REGCLASSOID, REGCLASSOID},
+};
 /*
  * Find an earlier attachment of the same table and process. A restored table has another OID, and
  * brings our triggers with it; what its rows show may be of any age.
@@ -353,6 +359,17 @@ wf_attachments_of(Oid relation, WfAttachment **attachments)
 		read_attachment(i, &(*attachments)[i]);
 	SPI_freetuptable(SPI_tuptable);
 	return n;
+}
+
+Oid
+wf_attachment_shown_there(Oid show_in, Oid relation)
+{
+	Datum values[2] = {ObjectIdGetDatum(show_in), ObjectIdGetDatum(relation)};
+	bool  isnull;
+
+	if (wf_query_run(&q_shown_there, values, NULL) == 0)
+		return InvalidOid;
+	return DatumGetObjectId(wf_result(0, 1, &isnull));
 }
 
 static void

@@ -98,6 +98,8 @@ extern bool wf_attachment_is_cut_off(Relation rel);
 extern bool wf_attachment_has_trigger(Relation rel, const char *function);
 /* The attachments of a table, oldest first, in CurrentMemoryContext. Returns how many. */
 extern int wf_attachments_of(Oid relation, WfAttachment **attachments);
+/* Another attached table than `relation` whose rows show their instances in `show_in`; InvalidOid: none. */
+extern Oid wf_attachment_shown_there(Oid show_in, Oid relation);
 /*
  * Store an attachment and set its number. If the same table was attached to the same process
  * before, that row is used again, so that its instances belong to this attachment; then true is

@@ -63,6 +63,8 @@ my $attach = q[SELECT workflow.attach(t, 'order', 'sn', NULL, 'state', 'instance
 sql($attach);
 is(sql('SELECT relation, replicated, show_in FROM workflow.attachments ORDER BY 1'), "orders|t|provider.orders\nparted|t|provider.parted", 'that is what the view says');
 is(sql(q[SELECT string_agg(DISTINCT tgenabled::text, '') FROM pg_trigger WHERE tgname LIKE '%workflow%' AND NOT tgisinternal]), 'A', 'triggers fire always');
+fails(q[CREATE TABLE orders_too (id int PRIMARY KEY); SELECT workflow.attach('orders_too', 'order', 'sn', replicated => true, show_in => 'provider.orders')],
+	qr/table "orders" shows the instances of another table/, 'each table shows its own');
 sql("CREATE SUBSCRIPTION orders CONNECTION '$connection' PUBLICATION orders");
 soon("SELECT string_agg(srsubstate::text, '') FROM pg_subscription_rel", $node->safe_psql('postgres', q[SELECT repeat('r', count(*)::int) FROM pg_subscription_rel]), 'the subscription is ready');
 my $look = q[SELECT business_key, status, data ->> 'amount' FROM workflow.instances ORDER BY business_key::int];

@@ -37,9 +37,15 @@ sql(qq[$table CREATE EXTENSION postgres_fdw;
 
 fails($node, q[SELECT workflow.companion_sql('provider', '{keyless}')], qr/table "keyless" has no primary key/, 'a table without a key');
 fails($node, q[SELECT workflow.companion_sql('here', '{orders}')], qr/"here" is no side/, 'another side');
+fails($node, q[SELECT workflow.companion_sql('provider', '{}')], qr/argument "tables" is empty/, 'no table');
+sql('CREATE SCHEMA hr; CREATE TABLE hr.orders (id int PRIMARY KEY)');
+fails($node, q[SELECT workflow.companion_sql('companion', '{orders,hr.orders}')], qr/two of the tables are called "orders"/, 'two tables of one name');
 fails($node, q[CREATE ROLE stranger; GRANT USAGE ON SCHEMA workflow TO stranger; SET ROLE stranger; SELECT workflow.companion_sql('provider', '{orders}')], qr/must be owner of table orders/, 'a table of others');
 sub scripts { there(sql(q[SELECT workflow.companion_sql('provider', '{orders}')])); sql(sql(q[SELECT workflow.companion_sql('companion', '{orders}')])); return }
 scripts();
+my $other = sql(q[SELECT workflow.companion_sql('companion', '{hr.orders}')]);
+fails($node, $other, qr/foreign table provider.orders stands for a table of another schema than hr/, 'nor one after the other');
+sql('DROP SCHEMA hr CASCADE');
 my $attach = q[SELECT workflow.attach('orders', 'order', 'sn', NULL, 'state', result_columns => '{"receipt": "$.receipt"}', on_update => 'set_data', on_delete => 'cancel',
 	replicated => true, show_in => 'provider.orders', existing => true)];
 sql($attach);
