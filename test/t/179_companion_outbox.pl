@@ -146,7 +146,7 @@ soon_there(q[SELECT state FROM orders WHERE id = 8], 'active', 'it goes on');
 sub missing { return sql(q[SELECT string_agg(id::text, ' ' ORDER BY id) FROM (SELECT id FROM provider.orders EXCEPT SELECT id FROM orders) m]) }
 is(missing(), '6 7', '... but lacks what came after the backup, which a query tells');
 sql(q[ALTER SUBSCRIPTION companion DISABLE]);
-is_soon($provider, 'postgres', q[SELECT count(*) FROM pg_stat_replication], 0, 'it is not read for now');
+is_soon($provider, 'postgres', q[SELECT count(*) FROM pg_stat_replication], 0, 'nobody reads the slot');
 there(q[SELECT pg_drop_replication_slot('companion')]);
 begin_again();
 is(missing(), '', 'all rows are there');
