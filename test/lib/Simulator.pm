@@ -90,7 +90,7 @@ my %no_part = map { $_ => 1 } qw(scope id def clocks);
 sub key_of_visit
 {
 	my ($visit) = @_;
-	return join(' ', @$visit{qw(outcome effects)}, $visit->{sn} // '', $visit->{done_by} // '', sort keys %{ $visit->{claimants} // {} }) if $visit->{outcome};
+	return join(' ', @$visit{qw(outcome effects)}, $visit->{sn} // '', $visit->{done_by} // '', sort(keys %{ $visit->{claimants} // {} }), '-', sort keys %{ $visit->{given_to} // {} }) if $visit->{outcome};
 	my $key = join(' ', sort keys %{ $visit->{clocks} });
 	for (sort keys %$visit)
 	{

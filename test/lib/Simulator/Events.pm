@@ -118,6 +118,7 @@ sub happen
 	elsif ($role eq 'instead')
 	{
 		$visit->{happened} = $event;
+		$visit->{done_by} = $event->{kind} eq 'task' ? $event->{who} : undef;
 		$self->interrupt($visit, 'CANCELLED', $entry);
 	}
 	else

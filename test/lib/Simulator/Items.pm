@@ -129,6 +129,9 @@ sub item_around
 	return $self->scope_of($item)->{list}[ $item->{item} ];
 }
 
+# A number has no members.
+sub member { my ($item, $name) = @_; return ref $item eq 'HASH' ? $item->{$name} : 'null' }
+
 # What a template of its item, or of a field, gives; undef if it is neither.
 sub worked_out
 {
@@ -137,7 +140,7 @@ sub worked_out
 	return $self->field($visit, $1) if $1 =~ /^\.(\w+)$/;
 	return $self->item_visit_around($visit)->{item} if $1 eq 'index';
 	return $self->item_around($visit) if $1 eq 'item';
-	return $self->item_around($visit)->{$1} if $1 =~ /^item\.(\w+)$/;
+	return member($self->item_around($visit), $1) if $1 =~ /^item\.(\w+)$/;
 	return undef;
 }
 

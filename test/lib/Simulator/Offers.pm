@@ -4,8 +4,8 @@
 #
 # A visit that offers a task has `task`: {entry, role, holder, assigned, roles, claimed, person}; one that offers work has `work`: {entry, role,
 # data, failures, fetch, lock, paused}. fetch is the number of the fetch, of those of this visit, that has the work; lock: `long`, or `short`,
-# which has run out already. Of a visit `fetches` tells how often its work was fetched, `claimants` who has ever claimed its task, `done_by`
-# who has done it.
+# which has run out already. Of a visit `fetches` tells how often its work was fetched, `claimants` who has ever claimed its task, `given_to` to whom
+# it was reassigned, `done_by` who has done it, as the event of its end or of what interrupted it says.
 #
 # $by says who calls: {who, fetch, no_retry, let_in}. let_in: the task was his when he began to wait for those who are busy with the instance.
 #
@@ -76,7 +76,9 @@ sub is_admitted
 	return 1 if has_privilege($by) || $by->{let_in};
 	return 1 if standing(task_of($visit), $by->{who}) =~ /holder|candidate/;
 	return 0 unless $visit;
-	return ($visit->{claimants} && $visit->{claimants}{ $by->{who} }) || ($visit->{done_by} // '') eq $by->{who} ? 1 : 0;
+	return 1 if $visit->{claimants} && $visit->{claimants}{ $by->{who} };
+	return 0 if task_of($visit);
+	return ($visit->{done_by} // '') eq $by->{who} || (grep { is_of($by->{who}, $_) } sort keys %{ $visit->{given_to} // {} }) ? 1 : 0;
 }
 
 # ---- complete and fail ----
@@ -121,16 +123,16 @@ sub bring
 	return '55000' if $meant eq 'locked';
 	my $is_over = $visit->{has_callback} || $visit->{state} eq 'incident' || (has_privilege($by) && !defined $by->{fetch});
 	$visit->{done_by} = $by->{who} if $meant eq 'task' && $visit->{task}{role} eq 'wait' && !$self->is_interrupted_soon($visit);
-	my $answer = $meant eq 'task' ? $self->done($visit, 'task', $data, $code) : $meant eq 'work' ? $self->worked($visit, $data, $code, $by) : undef;
+	my $answer = $meant eq 'task' ? $self->done($visit, 'task', $data, $code, $by) : $meant eq 'work' ? $self->worked($visit, $data, $code, $by) : undef;
 	return $answer // ($is_over ? $self->too_late : 'false');
 }
 
 # Returns undef if it is too late.
 sub done
 {
-	my ($self, $visit, $kind, $data, $code) = @_;
+	my ($self, $visit, $kind, $data, $code, $by) = @_;
 	my $offer = $visit->{$kind};
-	my $event = { kind => $offer->{entry}{task} ? 'task' : 'topic', %{ $data // {} } };
+	my $event = { kind => $offer->{entry}{task} ? 'task' : 'topic', who => $by->{who}, %{ $data // {} } };
 	return undef unless $self->may_begin_handlers($visit);
 	return $self->begin_handler($visit, $offer->{entry}, $event) if $offer->{role} ne 'wait' && !defined $code;
 	return '55000' if $offer->{role} ne 'wait';
@@ -160,9 +162,9 @@ sub worked
 	my ($self, $visit, $data, $code, $by) = @_;
 	my $work = $visit->{work};
 	my $retry = $visit->{def}{retry} // $self->{retry};
-	return $self->done($visit, 'work', $data, $code) if $work->{role} ne 'wait';
+	return $self->done($visit, 'work', $data, $code, $by) if $work->{role} ne 'wait';
 	delete $visit->{fault} unless defined $code;
-	return $self->done($visit, 'work', $data, $code)
+	return $self->done($visit, 'work', $data, $code, $by)
 	  if !defined $code || $by->{no_retry} || !$self->may_begin_handlers($visit) || $work->{failures} >= $retry->{max}
 	  || ($retry->{on} && !grep { $_ eq $code } @{ $retry->{on} }) || $self->is_caught($visit, $code);
 	free_work($visit, failures => $work->{failures} + 1, paused => StepMaker::is_soon($retry->{delay}) ? 0 : 1);
@@ -302,6 +304,7 @@ sub reassign
 	return $answer unless $task;
 	return '42501' unless may_give_away($task, $by);
 	$visit->{task} = { %$task, holder => $role, assigned => $role, claimed => undef, person => undef };
+	$visit->{given_to} = { %{ $visit->{given_to} // {} }, $role => 1 };
 	return 'true';
 }
 

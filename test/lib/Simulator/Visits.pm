@@ -113,7 +113,7 @@ sub finish
 {
 	my ($self, $visit, $outcome) = @_;
 	$visit->{outcome} = $outcome;
-	delete @$visit{grep { !/^(id|step|def|outcome|effects|sn|scope|item|claimants|done_by|fetches)$/ } keys %$visit};
+	delete @$visit{grep { !/^(id|step|def|outcome|effects|sn|scope|item|claimants|given_to|done_by|fetches)$/ } keys %$visit};
 	$visit->{late} = {};
 	$visit->{clocks} = {};
 	$self->gives_way($visit);
@@ -262,7 +262,7 @@ sub interrupt
 	return $self->interrupt_scope($visit, $outcome, $handler) if is_begun_scope($visit);
 	my $asks = $visit->{def}{http} && $visit->{def}{cancel} && !$visit->{standing};
 	drop_offers($visit);
-	delete $visit->{done_by} if $visit->{state} eq 'incident';
+	delete $visit->{done_by} if $visit->{state} eq 'incident' && !$visit->{happened};
 	@$visit{qw(cancelling handler told_to_stop)} = ($outcome, $handler, $asks);
 	$visit->{clocks} = {};
 	return $visit->{state} = 'cancelling' if $visit->{child};
