@@ -49,10 +49,10 @@ SELECT workflow.diagram('diagram: events', 1);
 -- whatever stands in names, values and keys is text
 SELECT workflow.define(E'diagram: "x"\n---\n%%', $x$
 { "steps": [
-    { "step": "end", "next": ["1. \"x\"] --> s1", "- #35; &lt; <b>`%%{init: {}}%%`</b>", "_a_b_ **c** $$2 http://a.b", "日本 ü 😀 \t|\n\r}", "ﬂ°°35¶ß" ] },
+    { "step": "end", "next": ["1. \"x\"] --> s1", "- #35; &lt; <b>`%%{init: {}}%%`</b>", "_a_b_ **c** $$2$$$ http://a.b", "日本 ü 😀 \t|\n\r}", "ﬂ°°35¶ß" ] },
     { "step": "1. \"x\"] --> s1", "end": true },
     { "step": "- #35; &lt; <b>`%%{init: {}}%%`</b>", "end": true },
-    { "step": "_a_b_ **c** $$2 http://a.b", "end": true },
+    { "step": "_a_b_ **c** $$2$$$ http://a.b", "end": true },
     { "step": "日本 ü 😀 \t|\n\r}", "end": true },
     { "step": "ﬂ°°35¶ß", "end": true } ] }
 $x$);

@@ -13,6 +13,8 @@
 
 #define MOST_CHARACTERS 60
 #define MOST_IN_NAMES	200
+/* What follows a dollar as another one. Two of them begin a formula, escaped or not, so a space without width comes between. */
+#define SECOND_DOLLAR "#8203;$"
 
 /* ---- text ---- */
 
@@ -43,8 +45,8 @@ is_plain(const char *at, char before, bool letters)
 		case '-':
 		case '=':
 			return letters;
-		case '$': /* two of them begin a formula */
-			return before != '$' && next != '$';
+		case '$':
+			return before != '$';
 		case '_':
 			return isalnum((unsigned char) before) && isalnum((unsigned char) next);
 		default:
@@ -89,6 +91,8 @@ append_text(StringInfo out, const char *text, int most)
 			appendStringInfoChar(out, ' ');
 		else if (!space && is_plain(text + i, before, letters))
 			appendStringInfoChar(out, text[i]);
+		else if (text[i] == '$')
+			appendStringInfoString(out, SECOND_DOLLAR);
 		else if (!space)
 			appendStringInfo(out, "#%d;", text[i]);
 		before = space ? ' ' : text[i];

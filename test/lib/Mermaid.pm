@@ -71,6 +71,7 @@ sub plain
 {
 	my ($label) = @_;
 	$label =~ s{<br/>}{ }g;
+	$label =~ s/#8203;//g; # nobody sees it
 	$label =~ s/#(\d+);/chr $1/ge;
 	return $label;
 }
@@ -125,7 +126,7 @@ mermaid.initialize({ startOnLoad: false, maxTextSize: 1e7, maxEdges: 1e5 });
 			place.innerHTML = (await mermaid.render('d' + i, text)).svg;
 			document.body.append(place);
 			const all = (selector) => [...place.querySelectorAll(selector)].map((e) => e.innerHTML.replace(/<br ?\/?>/g, ' ').replace(/<[^>]*>/g, ''))
-				.map((html) => Object.assign(document.createElement('textarea'), { innerHTML: html }).value.replace(/\s+/g, ' ').trim());
+				.map((html) => Object.assign(document.createElement('textarea'), { innerHTML: html }).value.replace(/\u200b/g, '').replace(/\s+/g, ' ').trim());
 			drawn.push({ labels: all('.nodeLabel, .edgeLabel .edgeLabel'), scripts: place.querySelectorAll('script, iframe, img, a').length });
 			if (!location.hash) place.remove();
 		} catch (e) {
