@@ -355,16 +355,11 @@ check_catch_kind(WfReader *reader, const WfJson *node)
 
 /* Check what only some steps can catch, or only in one way. */
 static void
-check_catch_event(WfReader *reader, const WfJson *node, const WfEntry *entry)
+check_catch_event(WfReader *reader, const WfJson *node)
 {
 	static const char *const escalating[] = {"steps", "call"};
+	const WfJson			*escalation = wf_json_member(node, "escalation");
 
-	const WfJson *every = wf_json_member(node, "every");
-	const WfJson *escalation = wf_json_member(node, "escalation");
-
-	if (every != NULL && entry->interrupt)
-		wf_json_issue(reader->issues, every, "Write \"interrupt\": false as well, or \"after\" in place of \"every\".",
-					  "what interrupts the step begins only once");
 	/* the process has "steps", too; what is called may escalate */
 	if (escalation != NULL && !wf_json_has_one_of(reader->node, FIELDS(escalating)))
 		wf_json_issue(
@@ -382,7 +377,7 @@ read_catch_entry(WfReader *reader, const WfJson *node, WfEntry *entry)
 	if (!wf_read_object(reader, node, &entry_shape, entry))
 		return;
 	check_catch_kind(reader, node);
-	check_catch_event(reader, node, entry);
+	check_catch_event(reader, node);
 }
 
 void

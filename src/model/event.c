@@ -36,6 +36,8 @@ const WfBeside wf_event_beside[WF_EVENT_BESIDE] = {
 	{"data", "topic", "It is what a worker gets with the work; a task has its own in it."},
 	{"signature", "callback", "It is of what comes with the token in $callback_url, over the bytes that came."},
 	{"times", "every", "It is how often \"every\" begins; others begin as often as their event happens."},
+	{"every", "interrupt", "Write \"interrupt\": false as well, or \"after\" in place of \"every\".",
+	 "what interrupts the step begins only once"},
 };
 
 /* ---- callbacks and clocks ---- */

@@ -36,7 +36,7 @@ extern void wf_read_key(WfReader *reader, const WfJson *node, void *target);
 extern int wf_event_count(const WfJson *node);
 
 /* Of what names an event, or an outcome, exactly one; and what belongs to one kind of event stands beside that. */
-#define WF_EVENT_BESIDE 4
+#define WF_EVENT_BESIDE 5
 extern const WfKeys	  wf_one_event, wf_one_caught;
 extern const WfBeside wf_event_beside[WF_EVENT_BESIDE];
 

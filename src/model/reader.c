@@ -267,7 +267,11 @@ wf_reader_beside(WfReader *reader, const WfJson *node, const WfJsonShape *shape)
 		const WfBeside *beside = &shape->beside[i];
 		const WfJson   *member = wf_json_member(node, beside->key);
 
-		if (member != NULL && wf_json_member(node, beside->with) == NULL)
+		if (wf_shape_stands(shape, beside, node))
+			continue;
+		if (beside->not_false != NULL)
+			wf_json_issue(reader->issues, member, beside->hint, "%s", beside->not_false);
+		else
 			wf_json_issue(reader->issues, member, beside->hint, "goes with \"%s\" only", beside->with);
 	}
 }

@@ -108,24 +108,13 @@ write_words(Writer *writer, const char *key, const char *const *words, int nword
 
 /* ---- keys that go together, or do not ---- */
 
-static bool
-has_field(const WfJsonShape *shape, const char *key)
-{
-	for (int i = 0; i < shape->nfields; i++)
-	{
-		if (shape->fields[i].read != NULL && strcmp(shape->fields[i].key, key) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Alternatives, each of which has one of the keys. */
 static void
 write_each_key(Writer *writer, const WfJsonShape *shape, const WfKeys *keys)
 {
 	for (int i = 0; i < keys->nkeys; i++)
 	{
-		if (!has_field(shape, keys->keys[i]))
+		if (!wf_shape_has(shape, keys->keys[i]))
 			continue;
 		begin_line(writer);
 		appendStringInfoString(&writer->out, "{\"required\": [");
@@ -159,6 +148,33 @@ write_how_many(Writer *writer, const WfJsonShape *shape, const WfKeys *keys)
 	end(writer, '}');
 }
 
+/* What a key needs beside it: another key, or that to be false. */
+static void
+write_beside(Writer *writer, const WfJsonShape *shape)
+{
+	if (shape->nbeside == 0)
+		return;
+	write_key(writer, "dependentRequired");
+	begin(writer, '{');
+	for (int i = 0; i < shape->nbeside; i++)
+	{
+		if (wf_shape_has(shape, shape->beside[i].key) && wf_shape_has(shape, shape->beside[i].with))
+			write_words(writer, shape->beside[i].key, &shape->beside[i].with, 1);
+	}
+	end(writer, '}');
+	for (int i = 0; i < shape->nbeside; i++)
+	{
+		const WfBeside *beside = &shape->beside[i];
+
+		if (beside->not_false == NULL || !wf_shape_has(shape, beside->key) || !wf_shape_has(shape, beside->with))
+			continue;
+		/* one of an object has this */
+		write_key(writer, "dependentSchemas");
+		appendStringInfo(&writer->out, "{\"%s\": {\"properties\": {\"%s\": {\"const\": false}}}}", beside->key,
+						 beside->with);
+	}
+}
+
 static void
 write_keys(Writer *writer, const WfJsonShape *shape)
 {
@@ -170,17 +186,7 @@ write_keys(Writer *writer, const WfJsonShape *shape)
 			write_how_many(writer, shape, &shape->keys[i]);
 		end(writer, ']');
 	}
-	if (shape->nbeside > 0)
-	{
-		write_key(writer, "dependentRequired");
-		begin(writer, '{');
-		for (int i = 0; i < shape->nbeside; i++)
-		{
-			if (has_field(shape, shape->beside[i].key))
-				write_words(writer, shape->beside[i].key, &shape->beside[i].with, 1);
-		}
-		end(writer, '}');
-	}
+	write_beside(writer, shape);
 }
 
 /* ---- values ---- */

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "model/reader.h"
 #include "model/shape.h"
 
 const WfJsonShape wf_shape_any = {.types = WF_TAKES_ANY};
@@ -35,3 +36,26 @@ const WfJsonShape wf_shape_targets = {.name = "targets",
 									  .types = WF_TAKES_STRING | WF_TAKES_ARRAY,
 									  .items = &wf_shape_string,
 									  .min_items = 1};
+
+bool
+wf_shape_has(const WfJsonShape *shape, const char *key)
+{
+	for (int i = 0; i < shape->nfields; i++)
+	{
+		if (shape->fields[i].read != NULL && strcmp(shape->fields[i].key, key) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+wf_shape_stands(const WfJsonShape *shape, const WfBeside *beside, const WfJson *node)
+{
+	const WfJson *with = wf_json_member(node, beside->with);
+
+	if (wf_json_member(node, beside->key) == NULL)
+		return true;
+	if (beside->not_false == NULL)
+		return with != NULL;
+	return !wf_shape_has(shape, beside->with) || (with != NULL && with->type == WF_JSON_BOOL && !with->truth);
+}

@@ -45,12 +45,13 @@ typedef struct WfKeys
 	int				   nkeys;
 } WfKeys;
 
-/* A key that goes with another one only. */
+/* A key that goes with another one only, or only where that is false, in objects that know that one. */
 typedef struct WfBeside
 {
 	const char *key;
 	const char *with;
 	const char *hint;
+	const char *not_false; /* what is wrong if it is not false; NULL: it may be anything */
 } WfBeside;
 
 struct WfJsonShape
@@ -103,6 +104,11 @@ extern const WfJsonShape wf_shape_predicate; /* a jsonpath */
 extern const WfJsonShape wf_shape_changes;	 /* an object of templates */
 extern const WfJsonShape wf_shape_pairs;	 /* an object of scalars */
 extern const WfJsonShape wf_shape_targets;	 /* one step or several */
+
+extern bool wf_shape_has(const WfJsonShape *shape, const char *key);
+
+/* Does what goes with the key stand in the object as well, as it has to be? True if the key is not there itself. */
+extern bool wf_shape_stands(const WfJsonShape *shape, const WfBeside *beside, const WfJson *node);
 
 /* Does the shape take the value? Of builds for tests alone. */
 extern bool wf_shape_takes(const WfJsonShape *shape, const WfJson *node);

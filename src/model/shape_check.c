@@ -82,7 +82,7 @@ takes_keys(const WfJsonShape *shape, const WfJson *node)
 	}
 	for (int i = 0; i < shape->nbeside; i++)
 	{
-		if (wf_json_member(node, shape->beside[i].key) != NULL && wf_json_member(node, shape->beside[i].with) == NULL)
+		if (!wf_shape_stands(shape, &shape->beside[i], node))
 			return false;
 	}
 	return true;

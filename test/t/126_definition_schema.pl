@@ -85,6 +85,7 @@ my @broken = (
 		'"sql": "SELECT 1", "retry": {"max": 1, "backoff": "cubic"}', '"sql": "SELECT 1", "retry": {"max": 1, "delay": []}', '"sql": "SELECT 1", "retry": {"max": 1, "on": 700}',
 		'"wait": true, "catch": {}', '"wait": true, "catch": [{"next": "a"}]', '"wait": true, "catch": [{"on": "FAILED"}]', '"wait": true, "catch": [{"on": [], "next": "a"}]',
 		'"wait": true, "catch": [{"on": "FAILED", "after": "1 s", "next": "a"}]', '"wait": true, "catch": [{"after": "1 s", "times": 2, "next": "a"}]',
+		'"wait": true, "catch": [{"every": "1 s", "next": "a"}]', '"wait": true, "catch": [{"every": "1 s", "interrupt": true, "next": "a"}]',
 		'"send": {}', '"send": {"message": "m", "signal": "s"}', '"send": {"signal": "s", "ttl": "1 s"}', '"call": {}', '"call": {"process": "p", "version": 0}',
 		'"wait": true, "next": []', '"wait": true, "next": {"when": "$.a", "next": "a"}', '"wait": true, "next": [{"when": "$.a == 1"}]', '"wait": true, "next": [{"else": "a", "when": "$.a == 1"}]',
 		'"wait": true, "choose": []', '"wait": true, "choose": [{"when": "$.a == 1"}]', '"wait": true, "end": false', '"wait": true, "end": "all"',
