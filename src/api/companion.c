@@ -48,12 +48,40 @@ static const char provider_outbox[] =
 	"CREATE TABLE IF NOT EXISTS companion.outbox (\n"
 	"    id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
 	"    call      text NOT NULL CHECK (call IN ('complete', 'fail', 'set_data', 'cancel', 'send_message')),\n"
-	"    arguments jsonb NOT NULL CHECK (call NOT IN ('complete', 'fail') OR coalesce(arguments ->> 'serial_number', '') ~ '^[0-9]+_[0-9]+$'),\n"
+	"    arguments jsonb NOT NULL,\n"
 	"    sender    text NOT NULL DEFAULT session_user,\n"
 	"    sent_at   timestamptz NOT NULL DEFAULT clock_timestamp(),\n"
 	"    state     text,\n"
+	"    answer    text,\n"
 	"    error     text);\n"
-	"COMMENT ON TABLE companion.outbox IS 'Calls for the companion, which says in state and error what has become of each';\n\n";
+	"COMMENT ON TABLE companion.outbox IS 'Calls for the companion, which says in state, answer and error what has become of each';\n\n"
+	"CREATE OR REPLACE FUNCTION companion.checked(call text, a jsonb) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$\n"
+	"DECLARE\n"
+	"    needed text;\n"
+	"BEGIN\n"
+	"    FOREACH needed IN ARRAY '{serial_number,code,instance,name,ttl,retry}'::text[] || CASE call WHEN 'set_data' THEN 'data' END LOOP\n"
+	"        IF a -> needed = 'null' THEN\n"
+	"            RAISE null_value_not_allowed USING MESSAGE = format('argument \"%s\" must not be null', needed),\n"
+	"                HINT = CASE needed WHEN 'serial_number' THEN 'A row has one only while its instance waits; its status says what that does otherwise.' ELSE '' END;\n"
+	"        END IF;\n"
+	"    END LOOP;\n"
+	"    IF a ->> 'serial_number' !~ '^[1-9][0-9]{0,18}_[1-9][0-9]{0,18}$' THEN\n"
+	"        RAISE invalid_text_representation USING MESSAGE = format('malformed serial number: \"%s\"', a ->> 'serial_number'),\n"
+	"            DETAIL = 'A serial number is written <instance>_<visit>, such as 5_31.';\n"
+	"    ELSIF a ->> 'code' = '' OR length(a ->> 'code') > 200 THEN\n"
+	"        RAISE invalid_parameter_value USING MESSAGE = 'an error code has 1 to 200 characters',\n"
+	"            HINT = 'It is what \"catch\" compares: a short word such as REJECTED.';\n"
+	"    ELSIF call = 'set_data' AND jsonb_typeof(a -> 'data') <> 'object' THEN\n"
+	"        RAISE invalid_parameter_value USING MESSAGE = 'argument \"data\" must be a JSON object',\n"
+	"            HINT = 'The data of an instance is an object, such as {\"amount\": 120}.';\n"
+	"    ELSIF a ->> 'name' = '' THEN\n"
+	"        RAISE invalid_parameter_value USING MESSAGE = 'argument \"name\" must not be empty';\n"
+	"    ELSIF (a ->> 'ttl')::interval < '0' THEN\n"
+	"        RAISE invalid_parameter_value USING MESSAGE = 'argument \"ttl\" must not be negative';\n"
+	"    END IF;\n"
+	"    RETURN a;\n"
+	"END $$;\n"
+	"COMMENT ON FUNCTION companion.checked(text, jsonb) IS 'The arguments of a call, or the error that workflow would give: nobody would hear of it later';\n\n";
 
 /* name, arguments, and the object of arguments that the row has */
 static const char *const provider_functions[][3] = {
@@ -95,11 +123,13 @@ static const char companion_outbox[] =
 	"    sender    text,\n"
 	"    sent_at   timestamptz,\n"
 	"    state     text,\n"
+	"    answer    text,\n"
 	"    error     text,\n"
 	"    operation bigint,\n"
+	"    delivered text,\n"
 	"    problem   text);\n"
 	"CREATE INDEX IF NOT EXISTS outbox_problem ON companion.outbox (id) WHERE problem IS NOT NULL;\n"
-	"COMMENT ON TABLE companion.outbox IS 'Calls that the provider has made: operation is the number under which workflow.operations has what becomes of one, problem why it could not be made';\n\n"
+	"COMMENT ON TABLE companion.outbox IS 'Calls that the provider has made: operation is the number under which workflow.operations has what becomes of one, delivered what workflow.send_message has answered, problem why it could not be made';\n\n"
 	"CREATE OR REPLACE FUNCTION companion.make_call(made companion.outbox) RETURNS companion.outbox\n"
 	"    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$\n"
 	"DECLARE\n"
@@ -112,7 +142,7 @@ static const char companion_outbox[] =
 	"        WHEN 'fail' THEN PERFORM workflow.fail(a ->> 'serial_number', a ->> 'code', a ->> 'message', data, (a ->> 'retry')::boolean, mode => 'async');\n"
 	"        WHEN 'set_data' THEN PERFORM workflow.set_data((a ->> 'instance')::bigint, data, mode => 'async');\n"
 	"        WHEN 'cancel' THEN PERFORM workflow.cancel((a ->> 'instance')::bigint, a ->> 'reason', mode => 'async');\n"
-	"        WHEN 'send_message' THEN PERFORM workflow.send_message(a ->> 'name', a ->> 'key', data, (a ->> 'ttl')::interval, 'outbox ' || made.id);\n"
+	"        WHEN 'send_message' THEN made.delivered := workflow.send_message(a ->> 'name', a ->> 'key', data, (a ->> 'ttl')::interval, 'outbox ' || made.id);\n"
 	"    END CASE;\n"
 	"    IF made.call <> 'send_message' THEN\n"
 	"        made.operation := workflow.last_operation();\n"
@@ -146,7 +176,7 @@ static const char companion_outbox[] =
 	"BEGIN\n"
 	"    FOR again IN SELECT * FROM companion.outbox o WHERE o.problem IS NOT NULL ORDER BY o.id FOR UPDATE LOOP\n"
 	"        again := companion.make_call(again);\n"
-	"        UPDATE companion.outbox o SET operation = again.operation, problem = again.problem WHERE o.id = again.id;\n"
+	"        UPDATE companion.outbox o SET operation = again.operation, delivered = again.delivered, problem = again.problem WHERE o.id = again.id;\n"
 	"        n := n + (again.problem IS NULL)::integer;\n"
 	"    END LOOP;\n"
 	"    RETURN n;\n"
@@ -155,12 +185,12 @@ static const char companion_outbox[] =
 	"CREATE OR REPLACE VIEW companion.calls AS\n"
 	"    SELECT b.id, b.call, b.arguments, b.sender, b.sent_at,\n"
 	"           CASE WHEN b.problem IS NOT NULL THEN 'failed' ELSE coalesce(o.state, 'done') END AS state,\n"
-	"           coalesce(b.problem, o.error ->> 'message') AS error\n"
+	"           coalesce(o.answer, b.delivered) AS answer, coalesce(b.problem, o.error ->> 'message') AS error\n"
 	"    FROM companion.outbox b LEFT JOIN workflow.operations o ON o.operation = b.operation;\n"
-	"COMMENT ON VIEW companion.calls IS 'What has become of the calls of the provider';\n\n";
+	"COMMENT ON VIEW companion.calls IS 'What has become of the calls of the provider; answer is what the function of workflow gives, such as false for a callback that comes too late';\n\n";
 
 static const char companion_tell[] =
-	"CREATE FOREIGN TABLE IF NOT EXISTS companion.outbox_there (id bigint, sent_at timestamptz, state text, error text)\n"
+	"CREATE FOREIGN TABLE IF NOT EXISTS companion.outbox_there (id bigint, sent_at timestamptz, state text, answer text, error text)\n"
 	"    SERVER %s OPTIONS (schema_name 'companion', table_name 'outbox');\n"
 	"CREATE OR REPLACE FUNCTION companion.tell(keep interval DEFAULT '7 days') RETURNS bigint\n"
 	"    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$\n"
@@ -168,9 +198,9 @@ static const char companion_tell[] =
 	"    made record;\n"
 	"    told bigint := 0;\n"
 	"BEGIN\n"
-	"    FOR made IN SELECT c.id, c.state, c.error FROM companion.outbox o JOIN companion.calls c ON c.id = o.id\n"
-	"                WHERE c.state <> 'pending' AND (o.state IS DISTINCT FROM c.state OR o.error IS DISTINCT FROM c.error) LOOP\n"
-	"        UPDATE companion.outbox_there t SET state = made.state, error = made.error WHERE t.id = made.id;\n"
+	"    FOR made IN SELECT c.id, c.state, c.answer, c.error FROM companion.outbox o JOIN companion.calls c ON c.id = o.id\n"
+	"                WHERE c.state <> 'pending' AND (o.state, o.answer, o.error) IS DISTINCT FROM (c.state, c.answer, c.error) LOOP\n"
+	"        UPDATE companion.outbox_there t SET state = made.state, answer = made.answer, error = made.error WHERE t.id = made.id;\n"
 	"        told := told + 1;\n"
 	"    END LOOP;\n"
 	"    DELETE FROM companion.outbox_there t WHERE t.state = 'done' AND t.sent_at < now() - keep;\n"
@@ -209,9 +239,9 @@ append_functions(StringInfo sql)
 			sql,
 			"CREATE OR REPLACE FUNCTION companion.%s(%s) RETURNS bigint\n"
 			"    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp\n"
-			"    AS $$ INSERT INTO companion.outbox (call, arguments) VALUES ('%s', jsonb_build_object(%s)) "
+			"    AS $$ INSERT INTO companion.outbox (call, arguments) VALUES ('%s', companion.checked('%s', jsonb_build_object(%s))) "
 			"RETURNING id $$;\n",
-			function[0], function[1], function[0], function[2]);
+			function[0], function[1], function[0], function[0], function[2]);
 		appendStringInfo(sql,
 						 "COMMENT ON FUNCTION companion.%s IS 'As workflow.%s of the companion, which makes the "
 						 "call once this transaction has committed; returns its number in companion.outbox';\n",
@@ -273,7 +303,7 @@ append_provider(StringInfo sql, const Wanted *wanted)
 	append_functions(sql);
 	appendStringInfo(sql, provider_keep, quote_literal_cstr(wanted->role));
 	appendStringInfo(sql, "GRANT USAGE ON SCHEMA companion TO %s;\n", role);
-	appendStringInfo(sql, "GRANT SELECT, DELETE, UPDATE (state, error) ON companion.outbox TO %s;\n", role);
+	appendStringInfo(sql, "GRANT SELECT, DELETE, UPDATE (state, answer, error) ON companion.outbox TO %s;\n", role);
 	for (int i = 0; i < wanted->n; i++)
 		append_shown(sql, wanted, &wanted->tables[i]);
 	appendStringInfo(sql, provider_publication, tables.data, tables.data);

@@ -66,7 +66,16 @@ is(there('SELECT amount, sn IS NULL, state, receipt FROM orders'), '11|f|active|
 my $sn = there('SELECT sn FROM orders WHERE id = 1');
 there(qq[$as_app SELECT companion.complete('$sn', '{"receipt": "r-1"}')]);
 soon_there(qq[SELECT receipt, sn <> '$sn' FROM orders WHERE id = 1], 'r-1|t', 'a call completes it');
-fails($provider, q[SELECT companion.complete('1-1')], qr/violates check constraint/, 'what is no serial number is refused at once');
+# what the functions of workflow would refuse whoever calls
+for ([ q[complete('1-1')], '22P02', 'malformed serial number: "1-1"' ], [ q[complete('5_0')], '22P02', 'malformed serial number: "5_0"' ], [ q[complete(NULL)], '22004', 'argument "serial_number" must not be null' ],
+	[ q[fail('1_1', NULL)], '22004', 'argument "code" must not be null' ], [ q[fail('1_1', '')], '22023', 'an error code has 1 to 200 characters' ], [ q[fail(NULL)], '22004', 'argument "serial_number" must not be null' ],
+	[ q[set_data(NULL, '{}')], '22004', 'argument "instance" must not be null' ], [ q[set_data(1, NULL)], '22004', 'argument "data" must not be null' ], [ q[set_data(1, '[]')], '22023', 'argument "data" must be a JSON object' ],
+	[ q[cancel(NULL)], '22004', 'argument "instance" must not be null' ], [ q[send_message(NULL)], '22004', 'argument "name" must not be null' ], [ q[send_message('')], '22023', 'argument "name" must not be empty' ],
+	[ q[send_message('a', ttl => '-1 s')], '22023', 'argument "ttl" must not be negative' ])
+{
+	fails($provider, "\\set VERBOSITY verbose\nSELECT companion.$_->[0]", qr/$_->[1]: \Q$_->[2]/, "$_->[0] is refused at once");
+}
+is(there('SELECT count(*) FROM companion.outbox'), 1, '... and is no call');
 fails($provider, q[SET ROLE companion; INSERT INTO companion.outbox (call, arguments) VALUES ('cancel', '{}')], qr/permission denied/, 'and so are calls by hand');
 
 # calls that belong together, in order; amid them some that cannot be made
@@ -82,6 +91,7 @@ is(sql('SELECT companion.retry_calls()'), 0, '... and still cannot be made');
 sql('SELECT companion.tell()');
 is(there(q[SELECT call, state, error IS NOT NULL FROM companion.outbox WHERE state = 'failed' ORDER BY id]), "complete|failed|t\nset_data|failed|t", 'the provider is told of it');
 is(there(q[SELECT count(*) FROM companion.outbox WHERE state IS NULL]), 0, '... and of the others');
+is(there(q[SELECT string_agg(DISTINCT call || ' ' || answer, ', ') FROM companion.outbox WHERE state = 'done']), 'complete true, fail true, send_message missed, set_data true', '... with their answers');
 sql(q[SELECT companion.tell('0')]);
 $provider->wait_for_catchup('companion');
 is(there('SELECT count(*) FROM companion.outbox') . sql('SELECT count(*) FROM companion.outbox'), '22', 'what is done is deleted, here as well');
