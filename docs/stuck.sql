@@ -45,6 +45,10 @@ FROM (-- no worker is there, or it may do nothing
       FROM workflow.write_backs
       WHERE error IS NOT NULL
       UNION ALL
+      -- what has become of replicated rows, and could not be brought to their instances
+      SELECT 6, 'refused', relation::text, since, error, relation::text, 'the cause, and workflow.retry_rows'
+      FROM workflow.refused_rows
+      UNION ALL
       -- asynchronous calls that have failed, or are not carried out; callbacks of theirs that were not delivered
       SELECT 7, 'call', call, requested_at, coalesce(blocked_by, error ->> 'message', callback_error ->> 'message'), operation::text,
              CASE WHEN callback_state = 'failed' THEN 'workflow.resend' WHEN state = 'failed' THEN 'another call' ELSE 'it is tried again' END

@@ -163,13 +163,13 @@ const button = (text, does) => el('button', { type: 'button', click: does }, tex
 
 // ---- screens: each is asked for, and made of the answer ----
 
-const kinds = { worker: 'Workers', server: 'Servers that are not called', incident: 'Incidents', 'write-back': 'Rows that do not show what they should', wait: 'Oldest waits' };
+const kinds = { worker: 'Workers', server: 'Servers that are not called', incident: 'Incidents', 'write-back': 'Rows that do not show what they should', refused: 'Replicated rows that were refused', wait: 'Oldest waits' };
 
 function stuckTable(kind, rows) {
 	const own = rows.filter((row) => row.kind === kind);
 	if (kind === 'worker' || kind === 'server')
 		return table(kinds[kind], ['Which', 'What', 'Since'], own.map((row) => [row.step, row.what, ago(row.since)]));
-	return table(kinds[kind], ['Since', 'Process', kind === 'write-back' ? 'Table' : 'Step', 'Instance', 'Key', kind === 'wait' ? 'Waits for' : 'Error'],
+	return table(kinds[kind], ['Since', 'Process', kind === 'write-back' || kind === 'refused' ? 'Table' : 'Step', 'Instance', 'Key', kind === 'wait' ? 'Waits for' : 'Error'],
 		own.map((row) => [ago(row.since), processLink(row.process), row.step, row.instance ? instanceLink(row.instance) : '', row.business_key, row.what]));
 }
 

@@ -68,12 +68,15 @@ CREATE FUNCTION workflow_page.stuck(most integer DEFAULT 20,
           (SELECT 4, 'write-back', b.since, b.process, b.relation::text, b.instance, NULL, b.error
            FROM workflow.write_backs b WHERE b.error IS NOT NULL ORDER BY b.since LIMIT most)
           UNION ALL
-          (SELECT 5, 'wait', w.since, w.process, w.step, w.instance, w.serial_number,
+          (SELECT 5, 'refused', r.since, r.process, r.relation::text, NULL, NULL, concat_ws(': ', r.operation || ' of ' || r.business_key, r.error)
+           FROM workflow.refused_rows r ORDER BY r.since LIMIT most)
+          UNION ALL
+          (SELECT 6, 'wait', w.since, w.process, w.step, w.instance, w.serial_number,
                   concat_ws(', ', w.waits_for, w.name, w.key, 'fetched by ' || w.worker)
            FROM workflow.waiting w WHERE w.waits_for NOT IN ('after', 'until', 'after, until') ORDER BY w.since LIMIT most)) s
     ORDER BY s.place, s.since
 $$;
-COMMENT ON FUNCTION workflow_page.stuck(integer) IS 'What is stuck, the worst first: workers that are missing, servers that are not called, incidents, write-backs that fail, and the oldest waits for the outside; of each the oldest, most of them at most';
+COMMENT ON FUNCTION workflow_page.stuck(integer) IS 'What is stuck, the worst first: workers that are missing, servers that are not called, incidents, write-backs that fail, replicated rows that were refused, and the oldest waits for the outside; of each the oldest, most of them at most';
 
 CREATE FUNCTION workflow_page.overview() RETURNS jsonb
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$

@@ -92,6 +92,8 @@ replicate(q[INSERT INTO orders (id, amount, note) VALUES (20, 1, 'x'), (21, 1, N
 is(sql(q[SELECT string_agg(business_key, ' ' ORDER BY instance) FROM workflow.instances WHERE business_key::int >= 20]), '20 22', 'a condition without an answer stops nothing');
 is(sql('SELECT relation, process, business_key, operation, sqlstate FROM workflow.refused_rows'), 'orders|order|21|insert|22023', '... but the row is refused');
 is(sql(q[SELECT value FROM workflow.metrics WHERE name = 'refused_rows']), 1, '... and counted');
+my $stuck = slurp_file("$FindBin::Bin/../../docs/stuck.sql") =~ s/;\s*\z//r;
+is(sql("SELECT kind, place, n, example FROM ($stuck) q WHERE kind = 'refused'"), 'refused|orders|1|orders', '... and found by docs/stuck.sql');
 is(sql(q[SELECT workflow.retry_rows('orders')]), 0, 'it still is');
 replicate(q[UPDATE orders SET note = 'nice' WHERE id = 21]);
 is(sql(q[SELECT workflow.retry_rows('orders')]), 1, 'until its cause is mended');
