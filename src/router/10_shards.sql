@@ -442,12 +442,42 @@ COMMENT ON FUNCTION workflow_router.remove_shard(integer, boolean) IS
 shard: its number. force: true: also while instances live in it.
 Errors: 42704 no such shard; 55006 instances live there, and force is false; 08001 it does not answer, and force is false.';
 
-CREATE FUNCTION workflow_router.forget_former() RETURNS bigint LANGUAGE sql AS $$
-    WITH gone AS (DELETE FROM workflow_router.former RETURNING map) SELECT count(DISTINCT map) FROM gone
-$$;
-COMMENT ON FUNCTION workflow_router.forget_former() IS
+CREATE FUNCTION workflow_router.living_keys() RETURNS TABLE (shard integer, key text) LANGUAGE plproxy AS
+$$ CLUSTER 'workflow_shards'; RUN ON ALL; SELECT workflow.shard() AS shard, i.business_key AS key FROM workflow.instances i WHERE i.ended_at IS NULL AND i.business_key IS NOT NULL
+  UNION ALL SELECT workflow.shard(), NULL WHERE current_setting('is_superuser') <> 'on'; $$;
+COMMENT ON FUNCTION workflow_router.living_keys() IS
+'Business keys of the instances that live, and their shards, which all must answer; NULL: there may be more that the caller does not see';
+
+CREATE FUNCTION workflow_router.forget_former(force boolean DEFAULT false) RETURNS bigint LANGUAGE plpgsql SET client_min_messages = warning AS $$
+DECLARE
+    away record;
+    forgotten bigint;
+    v_state text; v_message text; v_detail text; v_hint text;
+BEGIN
+    LOCK TABLE workflow_router.shard IN SHARE ROW EXCLUSIVE MODE;
+    IF NOT coalesce(force, false) AND EXISTS (SELECT FROM workflow_router.former) THEN
+        BEGIN
+            SELECT count(*) AS n, min(l.key) AS key INTO away
+            FROM workflow_router.living_keys() l, workflow_router.home(l.key) h
+            WHERE l.key IS NULL OR (l.shard <> h AND NOT EXISTS (SELECT FROM workflow_router.half p WHERE p.shard = h AND p.lives_in = l.shard));
+        EXCEPTION WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS v_state = RETURNED_SQLSTATE, v_message = MESSAGE_TEXT, v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+            PERFORM workflow_router.again(NULL, v_state, v_message, v_detail, v_hint);
+        END;
+        IF away.n > 0 THEN
+            RAISE EXCEPTION USING ERRCODE = 'object_in_use', MESSAGE = 'instances live in former homes of their keys',
+                DETAIL = CASE WHEN away.key IS NULL THEN format('Role %s does not see all instances of the shards.', quote_ident(current_user))
+                              ELSE format('There are %s; "%s" is a key of one.', away.n, away.key) END,
+                HINT = 'Wait for their end; or force it: then calls by their keys do not find them, and the keys are free elsewhere.';
+        END IF;
+    END IF;
+    WITH gone AS (DELETE FROM workflow_router.former RETURNING map) SELECT count(DISTINCT map) INTO forgotten FROM gone;
+    RETURN forgotten;
+END $$;
+COMMENT ON FUNCTION workflow_router.forget_former(boolean) IS
 'Says that no instance lives that has started while weights were others: former homes of business keys are asked no more. Returns how often weights have changed.
-Errors: 42501 for superusers, and those whom they grant it.';
+force: true: also while such instances live, or shards do not answer.
+Errors: 42501 for superusers, and those whom they grant it; 55006 instances live in a former home of their key, and force is false; 08001 a shard does not answer, and force is false.';
 
 CREATE FUNCTION workflow_router.split_shard(shard integer, modulus integer, remainder integer, new_shard integer, connect text, below bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -482,6 +512,6 @@ Errors: 42704 no such shard.';
 
 REVOKE EXECUTE ON FUNCTION workflow_router.write_server(), workflow_router.remember_weights(), workflow_router.add_shard(integer, text, double precision),
                            workflow_router.move_shard(integer, text), workflow_router.set_weight(integer, double precision),
-                           workflow_router.remove_shard(integer, boolean), workflow_router.forget_former(), workflow_router.set_old(integer, bigint),
+                           workflow_router.remove_shard(integer, boolean), workflow_router.forget_former(boolean), workflow_router.living_keys(), workflow_router.set_old(integer, bigint),
                            workflow_router.split_shard(integer, integer, integer, integer, text, bigint)
     FROM PUBLIC;

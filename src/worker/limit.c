@@ -150,6 +150,12 @@ wf_limit_begin_beside(int longest_ms)
 }
 
 bool
+wf_limit_is_beside(void)
+{
+	return beside;
+}
+
+bool
 wf_limit_leaves_room(int limit_ms)
 {
 	return limit_ms == 0 || limit_ms > BESIDE_LOOK_MS * BESIDE_LOOKS;

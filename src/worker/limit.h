@@ -22,6 +22,8 @@ extern void wf_limit_begin_sql(int limit_ms);
  * would be given; before that, this process does not end.
  */
 extern void wf_limit_begin_beside(int longest_ms);
+/* Is, or was, the last limit of that kind? */
+extern bool wf_limit_is_beside(void);
 /* Is this limit, 0: none, above that which wf_limit_begin_beside sets? */
 extern bool wf_limit_leaves_room(int limit_ms);
 extern void wf_limit_end(void);

@@ -196,7 +196,12 @@ cmp_ok(r("SELECT workflow.start('order', business_key => $living)"), '>', 0, '..
 refuses("SELECT workflow_router.remove_shard($was)", '55006', "instances live in shard $was", 'a shard with instances stays');
 r("SELECT workflow_router.set_weight($was, 2)");
 cmp_ok(r("SELECT count(*) FROM generate_series(1, 4000) n WHERE workflow_router.home('w' || n) = $was"), '>', 1800, 'a weight of two is twice as many');
-is(r('SELECT workflow_router.forget_former()'), 2, 'former homes are forgotten');
+refuses('SELECT workflow_router.forget_former()', '55006', 'instances live in former homes of their keys', 'former homes are not forgotten while keys live there');
+$far->stop;
+refuses('SELECT workflow_router.forget_former()', '08001', 'a shard does not answer', '... nor while one does not answer');
+start_again($far);
+is(r('SELECT workflow_router.forget_former(force => true)'), 2, '... unless it is forced');
+is(r('SELECT workflow_router.forget_former()'), 0, 'then there are none');
 
 # ---- a router is made again of its dump ----
 

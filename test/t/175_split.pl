@@ -68,6 +68,12 @@ is_soon($old, 'postgres', 'SELECT count(*) FROM workflow.waiting', 60, 'they hav
 
 # ---- the copy, at one moment ----
 
+# As the page says: nobody is let in but who splits. Here routers come by the socket, too, in that role.
+my $superuser = getpwuid($<);
+sub shut_out { my ($node) = @_; unlink $node->data_dir . '/pg_hba.conf'; return $node->append_conf('pg_hba.conf', "local all $superuser trust\n") }
+sub let_in   { my ($node) = @_; $node->append_conf('pg_hba.conf', "local all all trust\n"); return $node->reload }
+$old->safe_psql('postgres', 'CREATE ROLE client LOGIN');
+
 $old->backup('backup');
 my $new = PostgreSQL::Test::Cluster->new('new');
 $new->init_from_backup($old, 'backup', has_streaming => 1);
@@ -79,7 +85,15 @@ my $all = $old->safe_psql('postgres', $waiting);
 $old->append_conf('postgresql.conf', "workflow.start_paused = on\n");
 $old->stop;
 $new->promote;
+shut_out($new);
+$new->reload;
+shut_out($old);
 $old->start;
+for ($old, $new)
+{
+	my ($rc, undef, $stderr) = $_->psql('postgres', 'SELECT 1', extra_params => [ '-U', 'client' ]);
+	like($stderr, qr/no pg_hba.conf entry/, 'nobody else is let in by ' . $_->name);
+}
 is($new->safe_psql('postgres', $waiting), $all, 'the copy has all that the shard had when it was stopped');
 
 # ---- each keeps its part ----
@@ -96,12 +110,13 @@ is($new->safe_psql('postgres', sprintf $rows, 1), "$was{1}|$was{1}", '... and th
 is($old->safe_psql('postgres', 'SELECT count(*) FROM workflow_data.visit v WHERE NOT EXISTS (SELECT FROM workflow_data.instance i WHERE i.instance = v.instance)'), 0, '... with its visits');
 is(join(' ', sort map { split / /, $_->safe_psql('postgres', $waiting) } $old, $new), $all, '... and no one has what the other has');
 stays(1, sub { join ' ', map { $_->safe_psql('postgres', 'SELECT count(*) FROM effect') } $old, $new }, '0 0', 'both are quiet');
+$routed->("SELECT workflow_router.split_shard(3, 2, 1, 4, '" . place_of($new) . "', $below)");
 $_->safe_psql('postgres', 'SELECT workflow.adopt()') for $old, $new;
+let_in($_) for $old, $new;
 fails($new, 'SELECT workflow.keep(2, 1)', '55000', 'workers may be at work', 'once adopted nothing more is dropped');
 
 # ---- behind the router ----
 
-$routed->("SELECT workflow_router.split_shard(3, 2, 1, 4, '" . place_of($new) . "', $below)");
 fails($front, "SELECT workflow_router.split_shard(3, 2, 1, 5, 'dbname=other', $below)", '0A000', 'was split already', 'a shard is split once');
 is($routed->('SELECT count(*) FROM workflow_router.verify()'), 0, 'both are as they should be');
 is($routed->('SELECT count(*), count(DISTINCT shard) FROM workflow.waiting'), '70|2', 'all is there');
