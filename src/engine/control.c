@@ -228,11 +228,50 @@ is_due_visit(WfBatch *batch, WfVisit *visit)
 	return !visit->ended && visit->due_at != 0 && visit->due_at <= batch->now;
 }
 
+static bool
+waits_for_clock(const WfVisit *visit)
+{
+	return visit->state == WF_STATE_WAITING && (visit->waits_for & WF_WAITS_FOR_CLOCKS) != 0 && visit->due_at != 0 &&
+		   !wf_has_accepted(visit);
+}
+
+static bool
+is_before(TimestampTz at, TimestampTz other)
+{
+	return at != 0 && at <= other;
+}
+
+/*
+ * Workers may be late, so that several clocks of a visit have struck: the first one counts. Is one of a handler, the timeout or the
+ * heartbeat before that of its wait, or at the same time?
+ */
+static bool
+alarm_is_first(const WfVisit *visit)
+{
+	return is_before(visit->clocks.deadline, visit->due_at) ||
+		   is_before(visit->clocks.heartbeat_deadline, visit->due_at) ||
+		   is_before(visit->clocks.next_handler, visit->due_at);
+}
+
+/* Is that of its wait before timeout and heartbeat? */
+static bool
+wait_is_first(const WfBatch *batch, const WfVisit *visit)
+{
+	return waits_for_clock(visit) && visit->due_at <= batch->now && !is_before(visit->clocks.deadline, visit->due_at) &&
+		   !is_before(visit->clocks.heartbeat_deadline, visit->due_at);
+}
+
 void
 wf_engine_due(WfBatch *batch, WfVisit *visit)
 {
 	if (!is_due_visit(batch, visit) || visit->suspended)
 		return;
+	if (waits_for_clock(visit) && alarm_is_first(visit))
+	{
+		wf_engine_alarm(batch, visit);
+		if (!is_due_visit(batch, visit) || !waits_for_clock(visit))
+			return;
+	}
 	wf_on_behalf_follow(batch, visit);
 	if (visit->state == WF_STATE_CANCELLING)
 		wf_interrupt_due(batch, visit);
@@ -298,6 +337,8 @@ outlives_handlers(WfBatch *batch, WfVisit *visit)
 		until = Min(until, visit->clocks.deadline - 1);
 	if (visit->clocks.heartbeat_deadline != 0)
 		until = Min(until, visit->clocks.heartbeat_deadline - 1);
+	if (waits_for_clock(visit))
+		until = Min(until, visit->due_at);
 	while ((entry = wf_clock_next_handler(visit, until)) >= 0)
 	{
 		begin_handler(batch, visit, entry);
@@ -324,6 +365,11 @@ wf_engine_alarm(WfBatch *batch, WfVisit *visit)
 		return;
 	if (!outlives_handlers(batch, visit))
 		return;
+	if (wait_is_first(batch, visit))
+	{
+		wf_engine_due(batch, visit);
+		return;
+	}
 	if (wf_state_is_process(visit))
 		fault.message = "the timeout of the process has passed";
 	if (visit->clocks.deadline == 0 || visit->clocks.deadline > batch->now)

@@ -10,6 +10,7 @@ use lib "$FindBin::Bin/../lib";
 use JSON::PP ();
 use Scene;
 use Test::More;
+use Time::HiRes qw(sleep);
 use WorkflowTest;
 
 my $scene = Scene->new('clocks');
@@ -119,6 +120,34 @@ is($scene->path($instance), 'a:SUCCESS b:SUCCESS', 'a timeout is that of its ste
 $scene->define('each time', '{"steps": [{"step": "a", "wait": {"after": "200 ms"}, "timeout": "400 ms", "save": {"n": "${$.n + 1}"}, "choose": [{"when": "$.n < 3", "next": "a"}, {"next": "b"}]}, {"step": "b"}], "data": {"n": 0}}');
 ($instance, $status) = $scene->run('each time');
 is($scene->path($instance), 'a:SUCCESS a:SUCCESS a:SUCCESS b:SUCCESS', 'and begins anew with each visit');
+
+# ---- a dispatcher that comes late: of several clocks that have struck meanwhile the first one counts ----
+
+my %late = (
+	'wait before timeout'   => ['"wait": {"after": "300 ms"}, "timeout": "600 ms"', 'a:SUCCESS z:SUCCESS'],
+	'timeout before wait'   => ['"wait": {"after": "600 ms"}, "timeout": "300 ms"', 'a:TIMED_OUT'],
+	'wait before heartbeat' => ['"first_of": [{"after": "300 ms", "next": "z"}, {"callback": true, "next": "z"}], "heartbeat": "600 ms"', 'a:SUCCESS z:SUCCESS'],
+	'heartbeat before wait' => ['"first_of": [{"after": "600 ms", "next": "z"}, {"callback": true, "next": "z"}], "heartbeat": "300 ms"', 'a:DIED'],
+	'wait before handler'   => ['"wait": {"after": "300 ms"}, "catch": [{"after": "600 ms", "next": "h"}]', 'a:SUCCESS z:SUCCESS'],
+	'handler before wait'   => ['"wait": {"after": "600 ms"}, "catch": [{"after": "300 ms", "next": "h"}]', 'a:CANCELLED h:SUCCESS'],
+	'handler beside a wait' => ['"wait": {"after": "600 ms"}, "catch": [{"after": "300 ms", "interrupt": false, "next": "h"}, {"after": "900 ms", "interrupt": false, "next": "h"}]',
+		'a:SUCCESS h:SUCCESS z:SUCCESS'],
+	'wait, then timeout, all before heartbeat' => ['"first_of": [{"after": "200 ms", "next": "z"}, {"callback": true, "next": "z"}], "timeout": "400 ms", "heartbeat": "600 ms"', 'a:SUCCESS z:SUCCESS']);
+my @order = sort keys %late;
+for (@order)
+{
+	my $next = $late{$_}[0] =~ /first_of/ ? '' : ', "next": "z"';
+	my $handler = $late{$_}[0] =~ /catch/ ? '{"step": "h", "end": true}, ' : '';
+	$scene->define($_, qq({"steps": [{"step": "a", $late{$_}[0]$next}, $handler\{"step": "z"}]}));
+}
+my $dispatcher = worker_pid($scene->node, 'dispatcher', 'postgres');
+kill 'STOP', $dispatcher;
+my %started = map { $_ => $scene->start($_) } @order;
+sleep 1.5;
+kill 'CONT', $dispatcher;
+is_soon($scene->node, 'postgres', qq[SELECT string_agg(step || ':' || coalesce(outcome, state), ' ' ORDER BY step) FROM (
+		SELECT step, outcome, NULL AS state FROM workflow.history WHERE instance = $started{$_} UNION ALL
+		SELECT step, error ->> 'code', NULL FROM workflow.incidents WHERE instance = $started{$_}) s], $late{$_}[1], $_) for @order;
 
 # ---- now(), in an executor that has been there for a while ----
 
