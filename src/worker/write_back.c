@@ -57,6 +57,7 @@
 #define LONGEST_LOCK_WAIT "1s"
 /* The pause after a failure doubles, from the shortest to the longest. */
 #define SHORTEST_PAUSE_MS INT64CONST(1000)
+#define UNSEEN_PAUSE_MS	  INT64CONST(20)
 #define LONGEST_PAUSE_MS  INT64CONST(3600000)
 /* Pause after the server has died of a write-back: in fact, until somebody asks for it. */
 #define DEADLY_PAUSE_MS (365 * INT64CONST(86400000))
@@ -92,6 +93,10 @@ static const ErrorData lost_table = {.sqlerrcode = ERRCODE_UNDEFINED_TABLE,
 static const ErrorData not_of_owner =
 	{.sqlerrcode = ERRCODE_INSUFFICIENT_PRIVILEGE,
 	 .message = "the table that is to show it belongs to another role than the attached one"};
+/* Who has committed a row sees to it a moment after its replication may have begun. This is told if it lasts. */
+static const ErrorData unseen = {.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+								 .message = "the row cannot be seen where it comes from",
+								 .detail = "It was replicated, and its deletion was not."};
 /* The table has got another owner, for whom another executor works. This is not told. */
 static const ErrorData not_ours = {.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE};
 static const ErrorData uncancellable =
@@ -181,26 +186,34 @@ lock_row(WfRowWriter *writer, Datum *key, char **current)
 }
 
 /*
- * Is there a row that could not be locked, since policies hide it? Those for UPDATE may do so, too. The row is looked
- * for as the owner, without policies even if they are forced on the owner, as foreign keys do it.
+ * Is there a row that could not be locked? Policies may hide it, those for UPDATE, too; and one that was replicated may not yet be
+ * seen where it comes from. The row is looked for as the owner, without policies even if they are forced on the owner, as
+ * foreign keys do it.
  */
 static bool
-is_hidden(WfRowWriter *writer, Relation rel, Datum *key)
+is_there(WfRowWriter *writer, Relation keyed, Datum *key)
 {
 	Oid user;
 	int sec_context;
 	int rc;
 
-	if (!rel->rd_rel->relrowsecurity)
-		return false;
 	GetUserIdAndSecContext(&user, &sec_context);
 	SetUserIdAndSecContext(user, sec_context | SECURITY_NOFORCE_RLS);
-	wf_row_writer_see(writer, rel);
+	wf_row_writer_see(writer, keyed);
 	rc = SPI_execute_plan(writer->see, key, NULL, false, 1);
 	SetUserIdAndSecContext(user, sec_context);
 	if (rc != SPI_OK_SELECT)
 		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(rc));
 	return SPI_processed > 0;
+}
+
+/* Why could the row not be locked? NULL: there is none. */
+static const ErrorData *
+why_not_locked(WfRowWriter *writer, Relation keyed, Relation rel, Datum *key)
+{
+	if ((rel == keyed && !rel->rd_rel->relrowsecurity) || !is_there(writer, keyed, key))
+		return NULL;
+	return rel == keyed ? &untouched : &unseen;
 }
 
 /* A result on its way into its column. */
@@ -421,7 +434,7 @@ write_row(Relation keyed, Relation rel, int64 instance, WfShown *shown)
 	if (!wf_row_key_parse(&writer->key, shown->business_key, key))
 		return NULL;
 	if (!lock_row(writer, key, current))
-		return is_hidden(writer, rel, key) ? &untouched : NULL;
+		return why_not_locked(writer, keyed, rel, key);
 	if (!wf_row_writer_shows(writer))
 		return writer->lost;
 	MemoryContextSwitchTo(context); /* an error lives longer than SPI's */
@@ -626,17 +639,25 @@ describe(const ErrorData *error)
 													   : error->message;
 }
 
+/* For what comes of itself in a moment it is not told of. */
+static bool
+is_told(const WfDelivery *delivery, const ErrorData *error)
+{
+	return error != &unseen || UNSEEN_PAUSE_MS << Min(delivery->attempt, 20) >= SHORTEST_PAUSE_MS;
+}
+
 /* Postpone a write-back that has failed. What it shows is read again, since it may have failed before that was read. */
 static void
 owe(const WfDelivery *delivery, WfShown *shown, const ErrorData *error, TimestampTz since)
 {
+	int64		shortest_ms = error == &unseen ? UNSEEN_PAUSE_MS : SHORTEST_PAUSE_MS;
 	int64		pause_ms = error == &deadly			 ? DEADLY_PAUSE_MS
 						   : error == &uncancellable ? LONGEST_PAUSE_MS
-													 : Min(SHORTEST_PAUSE_MS << Min(delivery->attempt, 20), LONGEST_PAUSE_MS);
+													 : Min(shortest_ms << Min(delivery->attempt, 20), LONGEST_PAUSE_MS);
 	TimestampTz again = TimestampTzPlusMilliseconds(wf_now(), pause_ms);
 
 	wf_attachment_look(delivery->instance, shown);
-	if (!wf_owed_keep(delivery->id, shown, describe(error), again, since))
+	if (!wf_owed_keep(delivery->id, shown, describe(error), again, since) || !is_told(delivery, error))
 		return;
 	report_write_back(delivery->instance, shown, error);
 	wf_news_add(WF_NEWS_WRITE_BACK, shown->attachment.process, NULL, delivery->instance, 0,

@@ -11,6 +11,7 @@ use lib "$FindBin::Bin/../lib";
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Session;
 use Test::More;
 use WorkflowTest;
 
@@ -83,6 +84,27 @@ soon_there(q[SELECT receipt, sn <> '] . $sn . q[' FROM orders WHERE id = 2], 'r-
 replicate('DELETE FROM orders WHERE id = 1; UPDATE orders SET id = 12 WHERE id = 2');
 is(sql($look), "1|aborted|10\n4|active|40\n12|active|20", 'a row is deleted, another has a new key') or diag sql($look);
 soon('SELECT count(*) FROM workflow.write_backs', 0, 'nothing is owed');
+
+# ---- a row that the replication brings before it can be seen where it comes from ----
+
+# Who waits for a standby has written its commit, so that it is sent, and is still under way for others.
+there(q[ALTER SYSTEM SET synchronous_standby_names = 'nobody']);
+$provider->reload;
+my $writer = Session->new($provider, 'postgres');
+sleep 1; # until the checkpointer has seen it, too
+$writer->tell(q[INSERT INTO orders (id, amount) VALUES (19, 19)]);
+soon(q[SELECT count(*) FROM workflow.instances WHERE business_key = '19'], 1, 'it has started its instance');
+my $owed = q[SELECT count(*), min(error) FROM workflow.write_backs WHERE business_key = '19'];
+my $unseen = '1|the row cannot be seen where it comes from: It was replicated, and its deletion was not.';
+soon($owed, $unseen, '... to which something is owed');
+stays(1, sub { sql($owed) }, $unseen, '... for as long');
+is(there('SELECT count(*) FROM orders WHERE id = 19'), 0, '... as it cannot be seen');
+there(q[ALTER SYSTEM RESET synchronous_standby_names]);
+$provider->reload;
+$writer->hear;
+soon_there('SELECT state, sn IS NOT NULL FROM orders WHERE id = 19', 'active|t', 'as soon as it is there it shows that');
+soon('SELECT count(*) FROM workflow.write_backs', 0, 'and nothing is owed');
+replicate('DELETE FROM orders WHERE id = 19');
 
 # ---- rows that are refused do not stop the others ----
 
