@@ -512,6 +512,6 @@ Errors: 42704 no such shard.';
 
 REVOKE EXECUTE ON FUNCTION workflow_router.write_server(), workflow_router.remember_weights(), workflow_router.add_shard(integer, text, double precision),
                            workflow_router.move_shard(integer, text), workflow_router.set_weight(integer, double precision),
-                           workflow_router.remove_shard(integer, boolean), workflow_router.forget_former(boolean), workflow_router.living_keys(), workflow_router.set_old(integer, bigint),
+                           workflow_router.remove_shard(integer, boolean), workflow_router.forget_former(boolean), workflow_router.set_old(integer, bigint),
                            workflow_router.split_shard(integer, integer, integer, integer, text, bigint)
     FROM PUBLIC;

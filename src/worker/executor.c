@@ -548,7 +548,7 @@ delivery_failed(const WfWorkItem *item, Failure *failure)
 
 	key_of_lack(item, &instance, &visit);
 	if (wf_limit_was_hit())
-		failure->fault.message = wf_limit_is_beside() ? "it took too long beside others, and is tried again alone"
+		failure->fault.message = wf_limit_is_beside() ? "it took longer than what is done beside others may"
 													  : "the move took longer than workflow.sql_timeout allows";
 	failure->pause_ms = FAILED_PAUSE_MS;
 	if (failure->lack != WF_LACK_NONE && visit != 0)

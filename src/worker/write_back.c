@@ -57,8 +57,10 @@
 #define LONGEST_LOCK_WAIT "1s"
 /* The pause after a failure doubles, from the shortest to the longest. */
 #define SHORTEST_PAUSE_MS INT64CONST(1000)
-#define UNSEEN_PAUSE_MS	  INT64CONST(20)
 #define LONGEST_PAUSE_MS  INT64CONST(3600000)
+/* Those for a row that cannot be seen yet, which may be at any moment. */
+#define UNSEEN_PAUSE_MS			INT64CONST(20)
+#define LONGEST_UNSEEN_PAUSE_MS INT64CONST(30000)
 /* Pause after the server has died of a write-back: in fact, until somebody asks for it. */
 #define DEADLY_PAUSE_MS (365 * INT64CONST(86400000))
 /* While another transaction has locked a table, only one write-back in so long a time waits for it. */
@@ -651,9 +653,10 @@ static void
 owe(const WfDelivery *delivery, WfShown *shown, const ErrorData *error, TimestampTz since)
 {
 	int64		shortest_ms = error == &unseen ? UNSEEN_PAUSE_MS : SHORTEST_PAUSE_MS;
+	int64		longest_ms = error == &unseen ? LONGEST_UNSEEN_PAUSE_MS : LONGEST_PAUSE_MS;
 	int64		pause_ms = error == &deadly			 ? DEADLY_PAUSE_MS
 						   : error == &uncancellable ? LONGEST_PAUSE_MS
-													 : Min(shortest_ms << Min(delivery->attempt, 20), LONGEST_PAUSE_MS);
+													 : Min(shortest_ms << Min(delivery->attempt, 20), longest_ms);
 	TimestampTz again = TimestampTzPlusMilliseconds(wf_now(), pause_ms);
 
 	wf_attachment_look(delivery->instance, shown);

@@ -67,7 +67,7 @@ my $sn = there('SELECT sn FROM orders WHERE id = 1');
 there(qq[$as_app SELECT companion.complete('$sn', '{"receipt": "r-1"}')]);
 soon_there(qq[SELECT receipt, sn <> '$sn' FROM orders WHERE id = 1], 'r-1|t', 'a call completes it');
 # what the functions of workflow would refuse whoever calls
-for ([ q[complete('1-1')], '22P02', 'malformed serial number: "1-1"' ], [ q[complete('5_0')], '22P02', 'malformed serial number: "5_0"' ], [ q[complete(NULL)], '22004', 'argument "serial_number" must not be null' ],
+for ([ q[complete('1-1')], '22P02', 'malformed serial number: "1-1"' ], [ q[complete('5_0')], '22P02', 'malformed serial number: "5_0"' ], [ q[complete('9223372036854775808_1')], '22P02', 'malformed serial number' ], [ q[complete(NULL)], '22004', 'argument "serial_number" must not be null' ],
 	[ q[fail('1_1', NULL)], '22004', 'argument "code" must not be null' ], [ q[fail('1_1', '')], '22023', 'an error code has 1 to 200 characters' ], [ q[fail(NULL)], '22004', 'argument "serial_number" must not be null' ],
 	[ q[set_data(NULL, '{}')], '22004', 'argument "instance" must not be null' ], [ q[set_data(1, NULL)], '22004', 'argument "data" must not be null' ], [ q[set_data(1, '[]')], '22023', 'argument "data" must be a JSON object' ],
 	[ q[cancel(NULL)], '22004', 'argument "instance" must not be null' ], [ q[send_message(NULL)], '22004', 'argument "name" must not be null' ], [ q[send_message('')], '22023', 'argument "name" must not be empty' ],
